@@ -1,0 +1,166 @@
+"""What is to be said, to whom, when, and who decides."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from campaigns.models.brands import Brand
+from campaigns.models.channels import Channel
+from campaigns.models.segments import Segment
+
+__all__ = [
+    "Campaign",
+    "CampaignStatus",
+    "Channel",
+    "Fact",
+    "ReviewPolicy",
+    "ScheduleKind",
+    "SendPolicy",
+    "Value",
+    "ValueKind",
+]
+
+
+class CampaignStatus(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    ACTIVE = "active", "Active"
+    PAUSED = "paused", "Paused"
+    ARCHIVED = "archived", "Archived"
+
+
+class ScheduleKind(models.TextChoices):
+    MANUAL = "manual", "When somebody launches it"
+    ONCE = "once", "Once, at a time"
+    CRON = "cron", "Again and again"
+
+
+class ReviewPolicy(models.TextChoices):
+    READ_ALL = "read_all", "A person reads and decides every piece"
+    CLEAN_TOGETHER = "clean_together", "A person may decide all pieces without findings together"
+
+
+class SendPolicy(models.TextChoices):
+    RELEASE = "release", "Approved pieces wait until somebody releases the run"
+    WHEN_APPROVED = "when_approved", "Each piece goes out as soon as it is approved"
+
+
+class ValueKind(models.TextChoices):
+    PRICE = "price", "Price"
+    PERCENT = "percent", "Percentage"
+    DATE = "date", "Date or time"
+    CODE = "code", "Code"
+    LINK = "link", "Link"
+    QUANTITY = "quantity", "Quantity"
+    PHONE = "phone", "Phone number"
+    OTHER = "other", "Other exact words"
+
+
+class Campaign(models.Model):
+    """One brief and its plan. Facts and values are rows of their own, so that each can be named and expire."""
+
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=80, unique=True)
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT, related_name="campaigns")
+    goal = models.CharField(max_length=300, help_text="What it is for, in one sentence without digits")
+    cta = models.CharField("call to action", max_length=40, help_text="The words on the button")
+    cta_link = models.CharField(
+        "value the button links to",
+        max_length=40,
+        default="link",
+        help_text="Name of a value of the kind link",
+    )
+    must_mention = ArrayField(
+        models.CharField(max_length=40),
+        default=list,
+        blank=True,
+        help_text="Names of values that each piece must contain",
+    )
+    channels = ArrayField(models.CharField(max_length=20, choices=Channel.choices))
+    segment = models.ForeignKey(
+        Segment, on_delete=models.PROTECT, null=True, blank=True, related_name="campaigns"
+    )
+    audience = models.CharField(
+        max_length=300,
+        blank=True,
+        help_text="Who the ads are for, in words: 'people looking for a stove'",
+    )
+    review_policy = models.CharField(
+        max_length=20, choices=ReviewPolicy.choices, default=ReviewPolicy.READ_ALL
+    )
+    send_policy = models.CharField(max_length=20, choices=SendPolicy.choices, default=SendPolicy.RELEASE)
+    status = models.CharField(
+        max_length=10, choices=CampaignStatus.choices, default=CampaignStatus.DRAFT, editable=False
+    )
+    schedule = models.CharField(max_length=10, choices=ScheduleKind.choices, default=ScheduleKind.MANUAL)
+    schedule_at = models.DateTimeField("launch at", null=True, blank=True)
+    schedule_cron = models.CharField(
+        "cron expression", max_length=100, blank=True, help_text="'0 9 * * MON': Mondays at nine"
+    )
+    schedule_time_zone = models.CharField("time zone", max_length=64, default="UTC")
+    next_run_at = models.DateTimeField(null=True, blank=True, editable=False)  # null: nothing is due
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        permissions = [
+            ("launch_campaign", "Can launch and pause campaigns"),
+            ("send_campaign", "Can release runs for sending"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(schedule="once") | Q(schedule_at__isnull=False),
+                name="campaign_once_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(schedule="cron") | ~Q(schedule_cron=""), name="campaign_cron_has_cron"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_run_at"], name="campaign_due", condition=Q(next_run_at__isnull=False))
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Fact(models.Model):
+    """A true sentence the copy may use, with values as `{{name}}` and no digits of its own."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="facts")
+    text = models.CharField(max_length=300)
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["campaign", "text"], name="fact_once_per_campaign")]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Value(models.Model):
+    """A named exact string. The only place where a price, date, code, link or quantity may come from."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="values")
+    name = models.CharField(
+        max_length=40,
+        validators=[RegexValidator(r"^[a-z][a-z0-9_]*$", "Lower-case words joined by _, such as end_date")],
+    )
+    text = models.CharField(max_length=300)
+    kind = models.CharField(max_length=10, choices=ValueKind.choices, default=ValueKind.OTHER)
+    valid_until = models.DateTimeField(
+        null=True, blank=True, help_text="Nothing that says it leaves after this time"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "name"], name="value_once_per_campaign"),
+            models.CheckConstraint(condition=~Q(name="first_name"), name="value_first_name_is_reserved"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.text}"

@@ -1,0 +1,54 @@
+"""Files that were read in, and the rows that could not be."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+
+class ImportKind(models.TextChoices):
+    PROFILES = "profiles", "People"
+    EVENTS = "events", "Events"
+    PRODUCTS = "products", "Products"
+
+
+class ImportStatus(models.TextChoices):
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
+class Import(models.Model):
+    """One file. Row counts grow while it runs; a dry run counts and stores nothing else."""
+
+    kind = models.CharField(max_length=10, choices=ImportKind.choices)
+    file_name = models.CharField(max_length=200)
+    mapping = models.JSONField(default=dict)  # our field -> their column
+    dry_run = models.BooleanField(default=False)
+    status = models.CharField(max_length=10, choices=ImportStatus.choices, default=ImportStatus.RUNNING)
+    rows = models.PositiveIntegerField(default=0)
+    created = models.PositiveIntegerField(default=0)
+    updated = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=500, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.file_name}"
+
+
+class ImportProblem(models.Model):
+    """One refused row: where, which field, why and what to do. Holds no personal data."""
+
+    of_import = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="problems")
+    row = models.PositiveIntegerField()  # 1 is the first row after the header
+    field = models.CharField(max_length=100, blank=True)
+    message = models.CharField(max_length=300)
+
+    class Meta:
+        indexes = [models.Index(fields=["of_import", "row"], name="problem_import_row")]
+
+    def __str__(self) -> str:
+        return f"row {self.row}: {self.message}"

@@ -1,0 +1,5 @@
+"""Addresses of pages that readers open: unsubscribe."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,22 @@
+"""The Celery application. Tasks live in each app's tasks.py; the timetable of beat is here."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "personalize.settings")
+
+app = Celery("personalize")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# Every entry is safe to run twice at once: each claims its rows in Postgres.
+app.conf.beat_schedule = {
+    "start due campaigns": {"task": "generation.start_due_runs", "schedule": 20.0},
+    "return stale drafts": {"task": "generation.sweep", "schedule": 60.0},
+    "embed what changed": {"task": "generation.embed_changed", "schedule": 120.0},
+    "deliver what is due": {"task": "delivery.deliver_due", "schedule": 20.0},
+    "settle stale deliveries": {"task": "delivery.sweep", "schedule": 60.0},
+}

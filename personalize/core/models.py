@@ -1,0 +1,71 @@
+"""API keys and the memory of answers already given to a client's retries."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+
+class Scope(models.TextChoices):
+    """What an API key may do. A key holds any set of them."""
+
+    PROFILES_WRITE = "profiles:write", "Send in people, consent, events and products"
+    PROFILES_READ = "profiles:read", "Read people"
+    CAMPAIGNS_WRITE = "campaigns:write", "Create, launch and pause campaigns"
+    CAMPAIGNS_READ = "campaigns:read", "Read campaigns and runs"
+    PIECES_READ = "pieces:read", "Read pieces"
+    PIECES_REVIEW = "pieces:review", "Approve and reject pieces"
+    COMPOSE = "compose", "Write one piece now"
+    OUTCOMES_WRITE = "outcomes:write", "Report what came back"
+
+
+class ApiKey(models.Model):
+    """A client's key. Only its keyed hash is stored; the key itself is shown once, when it is made."""
+
+    name = models.CharField(max_length=100, help_text="Which system uses it, such as 'CRM production'")
+    lookup = models.CharField(
+        max_length=12, unique=True, editable=False
+    )  # plain first characters, finds the row
+    digest = models.CharField(max_length=64, editable=False)  # HMAC-SHA256 of the whole key
+    scopes = ArrayField(models.CharField(max_length=32, choices=Scope.choices))
+    # Decisions made through the key are this person's: their permissions hold, their name is in the audit trail.
+    acts_as = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_keys")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.lookup}…)"
+
+
+class IdempotencyRecord(models.Model):
+    """The answer given to one Idempotency-Key of one API key, replayed to the client's retries.
+
+    Shape: draft-ietf-httpapi-idempotency-key-header. The row is made before the work (unique constraint),
+    so that two retries at once cannot both do it; `status_code` is null while the first is at work.
+    """
+
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE)
+    key = models.CharField(max_length=255)
+    request_hash = models.CharField(max_length=64)
+    status_code = models.PositiveSmallIntegerField(null=True)
+    body = models.JSONField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["api_key", "key"], name="idempotency_once_per_key"),
+            models.CheckConstraint(
+                condition=Q(status_code__isnull=True, body__isnull=True) | Q(status_code__isnull=False),
+                name="idempotency_answer_complete",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.api_key_id}:{self.pk}"
