@@ -236,9 +236,7 @@ def people(rng: random.Random) -> list[Person]:
 
 def choose_friends(rng: random.Random, found: list[Person]) -> None:
     """Mark the readers of the small campaign: every habit among them, some with SMS or push."""
-    by_habit = {
-        habit: [p for p in rng.sample(found, len(found)) if p.habit == habit] for habit in HABITS
-    }
+    by_habit = {habit: [p for p in rng.sample(found, len(found)) if p.habit == habit] for habit in HABITS}
     friends = [by_habit[HABITS[i % len(HABITS)]].pop() for i in range(FRIENDS + FRIENDS_OPTED_OUT)]
     for i, person in enumerate(friends):
         person.friend = True
@@ -251,16 +249,12 @@ def profile_row(rng: random.Random, person: Person) -> dict[str, str]:
     told = 0.75 if person.friend else 0.5  # friends of the shop have told it more about themselves
     nameless = not person.friend and rng.random() < 0.05
     via = (
-        "the Saturday fire at the shop"
-        if person.friend and rng.random() < 0.3
-        else rng.choice(SIGNED_UP_VIA)
+        "the Saturday fire at the shop" if person.friend and rng.random() < 0.3 else rng.choice(SIGNED_UP_VIA)
     )
     return {
         "external_id": person.external_id,
         "email": person.email,
-        "phone": f"+447700900{person.number:03d}"
-        if person.consents["sms"] or rng.random() < 0.1
-        else "",
+        "phone": f"+447700900{person.number:03d}" if person.consents["sms"] or rng.random() < 0.1 else "",
         "first_name": "" if nameless else person.first_name,
         "locale": locale,
         "time_zone": time_zone,
@@ -332,10 +326,7 @@ def events_of(
         person.known_days - 1
     )  # nothing else on the day of signing up, so that it stays the first event
     bought = purchases(rng, person)
-    rows += [
-        (min(day, first_day), at(), "purchased", sku, str(quantity))
-        for day, sku, quantity in bought
-    ]
+    rows += [(min(day, first_day), at(), "purchased", sku, str(quantity)) for day, sku, quantity in bought]
     for day, sku, _ in bought:
         if rng.random() < 0.45:
             rows.append((min(day + rng.randint(0, 6), first_day), at(), "viewed", sku, ""))
@@ -352,9 +343,7 @@ def events_of(
         rows.append((day, at(), "viewed", sku, ""))
         rows.append((day, at(), "cart_left", sku, "1"))
     if rng.random() < 0.14 and person.habit != "lapsed":
-        rows.append(
-            (rng.randint(1, min(first_day, 45)), at(), "asked_about", rng.choice(others), "")
-        )
+        rows.append((rng.randint(1, min(first_day, 45)), at(), "asked_about", rng.choice(others), ""))
     return sorted(rows, key=lambda r: (-r[0], r[1]))
 
 
