@@ -170,7 +170,7 @@ class Person:
 
 def ascii_letters(text: str) -> str:
     """`Łukasz` to `lukasz`: what people with such names write in an address."""
-    plain = text.translate(str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O"}))
+    plain = text.translate(str.maketrans("łŁøØ", "lLoO"))
     plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
     return plain.lower()
 
