@@ -102,6 +102,8 @@ class Campaign(models.Model):
     )
     schedule_time_zone = models.CharField("time zone", max_length=64, default="UTC")
     next_run_at = models.DateTimeField(null=True, blank=True, editable=False)  # null: nothing is due
+    # Why the schedule stopped by itself, for the marketer; emptied when it is activated again.
+    held_because = models.CharField(max_length=300, blank=True, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
