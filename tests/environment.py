@@ -1,0 +1,18 @@
+"""Secrets and folders for tests, set before Django reads its settings.
+
+Loaded by `-p tests.environment` in pyproject, since pytest-django reads the settings before any conftest.py:
+run `python -m pytest`, which puts this folder on the path.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+os.environ["DEBUG"] = "False"
+os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "s" * 40)
+os.environ.setdefault("HASH_KEY", "only-for-tests-hash-key")
+_scratch = tempfile.mkdtemp(prefix="personalize-tests-")
+os.environ["OUTPUT_DIR"] = f"{_scratch}/out"
+os.environ["STATE_DIR"] = f"{_scratch}/state"
+os.environ.setdefault("LOG_LEVEL", "WARNING")
