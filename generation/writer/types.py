@@ -102,9 +102,7 @@ class PlanUnit:
     """One sentence (or one field of an ad) to write, and what it must say."""
 
     label: str  # S P G 1 2 H D T MH MD LI LH X PT PB, see channels.py
-    sources: tuple[
-        str, ...
-    ]  # ids of the facts ("f1"), traits ("r1") and products ("p1") it realises
+    sources: tuple[str, ...]  # ids of the facts ("f1"), traits ("r1") and products ("p1") it realises
     values: tuple[str, ...] = ()  # value names that may appear in it
     move: str = ""  # hook, bridge, benefit, offer, proof, close
     required: tuple[str, ...] = ()  # value names that must appear in it, a subset of `values`
