@@ -33,6 +33,11 @@ def canonical_hash(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def address_hash(address: str) -> str:
+    """As the suppression list keeps it. The address must be in its normal form."""
+    return keyed_hash(purpose="address", text=address) if address else ""
+
+
 def unit_vector(seed: int) -> list[float]:
     """A vector of length one, the same for the same seed, unlike those of other seeds."""
     raw = [math.sin(seed * 12.9898 + index * 78.233) for index in range(EMBEDDING_DIMENSION)]
@@ -120,6 +125,9 @@ class ProfileFactory(DjangoModelFactory):
     phone = factory.Sequence(lambda n: f"+447700900{n % 1000:03d}")
     first_name = factory.Iterator(["Ada", "Bram", "Cleo", "Dina", "Eoin", "Frida"])
     last_name = factory.Iterator(["Threlfall", "Yarrow", "Dawe", "Sato"])
+    email_hash = factory.LazyAttribute(lambda profile: address_hash(profile.email.lower()))
+    phone_hash = factory.LazyAttribute(lambda profile: address_hash(profile.phone))
+    id_hash = factory.LazyAttribute(lambda profile: address_hash(profile.external_id))
     locale = "en-GB"
     time_zone = "Europe/London"
     lifecycle = "active"
@@ -202,7 +210,7 @@ class SuppressionFactory(DjangoModelFactory):
     class Params:
         address = factory.Sequence(lambda n: f"gone-{n}@postbox.example")
 
-    address_hash = factory.LazyAttribute(lambda row: keyed_hash(purpose="address", text=row.address))
+    address_hash = factory.LazyAttribute(lambda row: address_hash(row.address))
     channel = campaigns.Channel.EMAIL
     reason = campaigns.SuppressionReason.UNSUBSCRIBED
 

@@ -19,17 +19,27 @@ class ImportStatus(models.TextChoices):
 
 
 class Import(models.Model):
-    """One file. Row counts grow while it runs; a dry run counts and stores nothing else."""
+    """One file. Row counts grow while it runs; a dry run counts and stores nothing else.
+
+    rows = created + updated + unchanged + refused. `problem_count` counts every problem, also those of rows that
+    were kept without the bad value, and goes on when no more ImportProblem rows are stored.
+    """
 
     kind = models.CharField(max_length=10, choices=ImportKind.choices)
     file_name = models.CharField(max_length=200)
     mapping = models.JSONField(default=dict)  # our field -> their column
+    source = models.CharField(max_length=100, blank=True, help_text="Written beside each consent it brings")
     dry_run = models.BooleanField(default=False)
     status = models.CharField(max_length=10, choices=ImportStatus.choices, default=ImportStatus.RUNNING)
     rows = models.PositiveIntegerField(default=0)
     created = models.PositiveIntegerField(default=0)
     updated = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)  # known already, to the letter
     refused = models.PositiveIntegerField(default=0)
+    problem_count = models.PositiveIntegerField(default=0)
+    ignored = models.JSONField(default=list, blank=True)  # names of attributes that nobody defined
+    bytes_read = models.PositiveBigIntegerField(default=0)
+    bytes_total = models.PositiveBigIntegerField(default=0)
     error = models.CharField(max_length=500, blank=True)
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -40,10 +50,11 @@ class Import(models.Model):
 
 
 class ImportProblem(models.Model):
-    """One refused row: where, which field, why and what to do. Holds no personal data."""
+    """One problem of one row: where, which field, why and what to do. Holds no personal data."""
 
     of_import = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="problems")
     row = models.PositiveIntegerField()  # 1 is the first row after the header
+    refused = models.BooleanField(default=True)  # False: the row was kept without this value
     field = models.CharField(max_length=100, blank=True)
     message = models.CharField(max_length=300)
 

@@ -50,6 +50,11 @@ class Profile(models.Model):
     last_name = models.CharField(max_length=80, blank=True)
     locale = models.CharField(max_length=16, blank=True)
     time_zone = models.CharField(max_length=64, blank=True)
+    # keyed_hash(purpose="address") of each channel's address, kept by `campaigns.people`: the suppression list is
+    # matched in SQL by these. Empty where there is no address.
+    email_hash = models.CharField(max_length=64, blank=True, editable=False)
+    phone_hash = models.CharField(max_length=64, blank=True, editable=False)
+    id_hash = models.CharField(max_length=64, blank=True, editable=False)  # push is addressed by the CRM's id
     attributes = models.JSONField(default=dict, blank=True)  # only names in AttributeDefinition
     lifecycle = models.CharField(
         max_length=40, blank=True, editable=False
@@ -68,6 +73,10 @@ class Profile(models.Model):
             models.Index(fields=["lifecycle"], name="profile_lifecycle"),
             GinIndex(fields=["attributes"], name="profile_attributes", opclasses=["jsonb_path_ops"]),
             models.Index(fields=["id"], name="profile_traits_due", condition=Q(traits_at__isnull=True)),
+            models.Index(fields=["traits_at"], name="profile_traits_at"),
+            models.Index(fields=["email_hash"], name="profile_email_hash", condition=~Q(email_hash="")),
+            models.Index(fields=["phone_hash"], name="profile_phone_hash", condition=~Q(phone_hash="")),
+            models.Index(fields=["id_hash"], name="profile_id_hash", condition=~Q(id_hash="")),
         ]
 
     def __str__(self) -> str:
