@@ -31,7 +31,7 @@ stage() { # stage TITLE COMMAND…: one line when done, the command's output if 
 is_311() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; }
 
 find_python() {
-    local candidate
+    local candidate found
     if [ -n "${PYTHON:-}" ]; then
         command -v "$PYTHON" >/dev/null || fail "PYTHON=$PYTHON names no program."
         is_311 "$PYTHON" || fail "Python 3.11 is needed, $PYTHON is $("$PYTHON" --version 2>&1). Set PYTHON to a Python 3.11."
@@ -44,7 +44,9 @@ find_python() {
             return
         fi
     done
-    fail "Python 3.11 is needed, and $(python3 --version 2>&1 || echo 'no Python') is what this system has." \
+    found="no Python"
+    if command -v python3 >/dev/null; then found=$(python3 --version 2>&1); fi
+    fail "Python 3.11 is needed, and $found is what this system has." \
         "Install it (Debian 12: apt-get install python3 python3-venv), or set PYTHON to it."
 }
 

@@ -98,8 +98,10 @@ def finish_preparing_model(stack: Stack, preparing: subprocess.Popen[str]) -> No
     with stack.stages.stage("The writer's model") as detail:
         said, _ = preparing.communicate()
         detail.text = model_cache(stack)
-    if preparing.returncode:
-        raise StackError("The writer's model could not be prepared:\n" + "\n".join(said.splitlines()[-15:]))
+        if preparing.returncode:
+            raise StackError(
+                "The writer's model could not be prepared:\n" + "\n".join(said.splitlines()[-15:])
+            )
 
 
 # -- first start -----------------------------------------------------------------------------------
