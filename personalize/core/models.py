@@ -56,6 +56,8 @@ class IdempotencyRecord(models.Model):
     request_hash = models.CharField(max_length=64)
     status_code = models.PositiveSmallIntegerField(null=True)
     body = models.JSONField(null=True)
+    headers = models.JSONField(default=dict)  # those of the answer that a client needs again: Location, ETag
+    claimed_at = models.DateTimeField()  # when the request now at work began; a stale one is taken over
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:

@@ -1,0 +1,218 @@
+"""What every operation of the API shares: strict input, problems, pages, and writes that are safe to repeat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
+
+from django.db import OperationalError, transaction
+from django.db.models import Model, QuerySet
+from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
+from rest_framework.views import APIView
+
+from personalize.core import idempotency, pagination
+from personalize.core.models import ApiKey, IdempotencyRecord, Scope
+from personalize.core.parsing import StrictJSONParser, check_text
+
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_DEADLOCK_TRIES = 4
+
+
+class ApiView(APIView):
+    """One operation per method. Declare `required_scopes` and `required_permissions` for each: without, it is shut.
+
+    A write runs in one transaction with the stored answer of its Idempotency-Key, and again if the database
+    chose it as the victim of a deadlock. `atomic_writes = False` is for operations that must commit on the way.
+    """
+
+    parser_classes = [StrictJSONParser]
+    required_scopes: ClassVar[Mapping[str, Scope]] = {}
+    required_permissions: ClassVar[Mapping[str, str]] = {}
+    atomic_writes: ClassVar[bool] = True
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if any("\x00" in str(value) for value in kwargs.values()):
+            raise Http404
+        for name, value in request.query_params.items():
+            check_text(name)
+            check_text(str(value))
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        self.args, self.kwargs = args, kwargs
+        request = self.initialize_request(request, *args, **kwargs)
+        self.request, self.headers = request, self.default_response_headers
+        try:
+            self.initial(request, *args, **kwargs)
+            known = request.method.lower() in self.http_method_names
+            handler = getattr(self, request.method.lower(), None) if known else None
+            handler = handler or self.http_method_not_allowed
+            if request.method in WRITES and handler != self.http_method_not_allowed:
+                response = self._write(request, lambda: handler(request, *args, **kwargs))
+            else:
+                response = handler(request, *args, **kwargs)
+        except Exception as error:
+            response = self.handle_exception(error)
+        self.response = self.finalize_response(request, response, *args, **kwargs)
+        return self.response
+
+    def replay(self, record: IdempotencyRecord) -> Response:
+        """The stored answer. An operation whose answer holds personal data stores less and builds it again here."""
+        assert record.status_code is not None
+        return Response(record.body, status=record.status_code, headers=record.headers)
+
+    def stored_body(self, response: Response) -> Any:
+        """What of the answer is kept for replays."""
+        return json.loads(json.dumps(response.data, cls=JSONEncoder))
+
+    def _write(self, request: Request, work: Callable[[], Response]) -> Response:
+        claim = self._claim(request)
+        if isinstance(claim, IdempotencyRecord):
+            response = self.replay(claim)
+            response[idempotency.REPLAYED] = "true"
+            if response.status_code >= 400:
+                response.content_type = "application/problem+json"
+            return response
+        try:
+            response = self._attempt(work, claim)
+        except idempotency.InProgress as error:
+            return self.handle_exception(
+                error
+            )  # the key is another request's now: nothing to store or release
+        except Exception as error:
+            response = self.handle_exception(error)
+            if claim is not None:
+                self._settle(claim, response)
+        return response
+
+    def _claim(self, request: Request) -> idempotency.Claim | IdempotencyRecord | None:
+        header = request.headers.get(idempotency.HEADER)
+        if header is None:
+            return None
+        assert isinstance(request.auth, ApiKey)
+        hashed = idempotency.hash_request(
+            method=str(request.method), path=request.get_full_path(), data=request.data
+        )
+        return idempotency.begin(api_key=request.auth, key=idempotency.read_key(header), request_hash=hashed)
+
+    def _attempt(self, work: Callable[[], Response], claim: idempotency.Claim | None) -> Response:
+        for left in reversed(range(_DEADLOCK_TRIES)):
+            try:
+                with self._transaction():
+                    response = work()
+                    if claim is not None:
+                        self._settle(claim, response)
+                    return response
+            except OperationalError as error:
+                retryable = getattr(error.__cause__, "sqlstate", None) in {"40P01", "40001"}
+                if not (self.atomic_writes and retryable and left):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _transaction(self) -> AbstractContextManager[Any]:
+        return transaction.atomic() if self.atomic_writes else nullcontext()
+
+    def _settle(self, claim: idempotency.Claim, response: Response) -> None:
+        if response.status_code >= 500:
+            idempotency.release(claim)
+        else:
+            idempotency.store(
+                claim,
+                status_code=response.status_code,
+                body=self.stored_body(response),
+                headers=dict(response.items()),
+            )
+
+
+class Input(serializers.Serializer[Any]):
+    """Input that refuses fields it does not know: a misspelt one would otherwise be lost in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            fields = {name for name, field in self.fields.items() if not field.read_only}
+            if unknown := [name for name in data if name not in fields]:
+                known = ", ".join(sorted(fields))
+                raise serializers.ValidationError(
+                    {str(name): [f"There is no field of this name here. Known: {known}."] for name in unknown}
+                )
+        return super().to_internal_value(data)
+
+
+class Output(serializers.Serializer[Any]):
+    """Output with explicit fields."""
+
+
+class ListQuery(Input):
+    """The query of a list. Subclasses add filters, each a named field: nothing else reaches the database."""
+
+    limit = serializers.IntegerField(
+        min_value=1, max_value=pagination.MAX_LIMIT, default=pagination.DEFAULT_LIMIT
+    )
+    cursor = serializers.CharField(default="", max_length=400, help_text="`next` of the page before")
+
+
+def read(kind: type[serializers.Serializer[Any]], request: Request, **context: Any) -> dict[str, Any]:
+    """The checked body of a request."""
+    if not isinstance(request.data, Mapping):
+        raise serializers.ValidationError("Send one JSON object.")
+    checked = kind(data=request.data, context=context)
+    checked.is_valid(raise_exception=True)
+    return dict(checked.validated_data)
+
+
+def read_query(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The checked query of a request; a name given twice is refused."""
+    if twice := [name for name, values in request.query_params.lists() if len(values) > 1]:
+        raise serializers.ValidationError({name: ["Give it once."] for name in twice})
+    checked = kind(data=request.query_params.dict())
+    checked.is_valid(raise_exception=True)
+    return dict(checked.validated_data)
+
+
+def list_response(
+    rows: QuerySet[Any],
+    *,
+    query: Mapping[str, Any],
+    output: type[serializers.Serializer[Any]],
+    request: Request,
+    newest_first: bool = True,
+    prepare: Callable[[Sequence[Any]], None] | None = None,
+) -> Response:
+    """A page of rows as {"items", "next"}, with a Link header to the following page (RFC 8288)."""
+    filters = {name: str(value) for name, value in query.items() if name not in {"limit", "cursor"}}
+    about = json.dumps([request.path, filters], sort_keys=True)
+    found = pagination.page(
+        rows, limit=query["limit"], cursor=query["cursor"], about=about, newest_first=newest_first
+    )
+    if prepare:
+        prepare(found.items)
+    response = Response({"items": output(found.items, many=True).data, "next": found.next})
+    if found.next:
+        following = request.query_params.copy()
+        following["cursor"] = found.next
+        response["Link"] = f'<{request.path}?{following.urlencode()}>; rel="next"'
+    return response
+
+
+def one(rows: QuerySet[Any], **by: Any) -> Any:
+    """The row, or 404."""
+    row: Model | None = rows.filter(**by).first()
+    if row is None:
+        raise Http404
+    return row
+
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    name=idempotency.HEADER,
+    type=OpenApiTypes.STR,
+    location=OpenApiParameter.HEADER,
+    description="A new UUID for each new request; repeat it with the same request and get the same answer.",
+)
