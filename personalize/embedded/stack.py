@@ -44,6 +44,7 @@ class Stack:
         """PostgreSQL and Valkey, each only if its address is not given. Fills `environment` for every process."""
         environment = {name: value for name, value in given.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment["STATE_DIR"] = str(self.folder.root)
+        (self.folder.root / "static").mkdir(exist_ok=True)  # WhiteNoise warns about a root that is not there
         environment["DJANGO_SETTINGS_MODULE"] = "personalize.settings"
         environment["PYTHONUNBUFFERED"] = "1"
         if not given.get("DATABASE_URL"):

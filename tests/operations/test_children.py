@@ -73,19 +73,36 @@ def test_a_start_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
     assert said.count("shell could not be started: no room") == 2
 
 
-def test_one_that_ignores_the_signal_is_killed_with_its_whole_group(tmp_path: Path) -> None:
-    mark = f"{tmp_path}/mark"
+def test_one_that_ignores_the_signal_is_killed_with_its_whole_group(
+    tmp_path: Path, stopping: list[Child]
+) -> None:
     stubborn = shell(
         tmp_path,
-        f"trap '' TERM INT; (trap '' TERM; : {mark}; sleep 61) & echo up; while :; do sleep 1; done",
+        "trap '' TERM; sleep 61 & sleep 62 & echo up; while :; do sleep 1; done",
         stop_signals=((signal.SIGTERM, 0.3),),
     )
+    stopping.append(stubborn)
     stubborn.start()
     assert wait_until(lambda: "up" in (tmp_path / "shell.log").read_text())
-    assert len(processes_naming(mark)) == 2
+    assert stubborn.process is not None
+    group = stubborn.process.pid
+    assert len(members(group)) >= 3
 
     assert stop_all([stubborn]) == ["shell"]
-    assert wait_until(lambda: processes_naming(mark) == [], 5)
+    assert wait_until(lambda: members(group) == [], 5)
+
+
+def members(group: int) -> list[str]:
+    """Living processes of a process group."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = file.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(its_group) == group and state not in "ZX":
+            found.append(file.parent.name)
+    return found
 
 
 def test_signals_are_given_one_after_another(tmp_path: Path) -> None:

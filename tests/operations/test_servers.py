@@ -181,7 +181,12 @@ def test_data_of_another_major_version_is_refused(folder: StateFolder) -> None:
 
 
 @pytest.mark.parametrize("name", ["a folder with spaces", "deep" * 30])
-def test_any_folder_will_do(state: Path, stopping: list[Child], name: str) -> None:
+def test_any_folder_will_do(
+    state: Path, stopping: list[Child], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(
+        tempfile, "tempdir", str(state)
+    )  # where the socket goes if the path is too long for one
     folder = StateFolder.at(state / name)
     postgres, broker = Postgres(folder, durable=False), Valkey(folder)
     stopping += [postgres.start(), broker.start()]
