@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 
 class Scope(models.TextChoices):
@@ -57,7 +58,9 @@ class IdempotencyRecord(models.Model):
     status_code = models.PositiveSmallIntegerField(null=True)
     body = models.JSONField(null=True)
     headers = models.JSONField(default=dict)  # those of the answer that a client needs again: Location, ETag
-    claimed_at = models.DateTimeField()  # when the request now at work began; a stale one is taken over
+    claimed_at = models.DateTimeField(
+        default=timezone.now
+    )  # when the request now at work began; a stale one is taken over
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:

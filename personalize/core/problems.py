@@ -11,7 +11,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.http import Http404, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse, UnreadablePostError
 from kombu.exceptions import OperationalError as BrokerError
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -142,7 +142,10 @@ def describe(exc: Exception) -> tuple[dict[str, Any], dict[str, str]]:
                 document["errors"] = [_entry(_path_of(exc), exc.field, str(exc))]
             return document, {}
         case DomainError():
-            return _document(exc.code, exc.status, str(exc)), getattr(exc, "headers", {})
+            document = _document(exc.code, exc.status, str(exc))
+            if found := getattr(exc, "problems", ()):  # of a brief, each with its field
+                document["errors"] = [_entry((p.field,), p.field, p.message) for p in found]
+            return document, getattr(exc, "headers", {})
         case exceptions.APIException():
             return _describe_rest(exc)
         case Http404():
@@ -152,6 +155,8 @@ def describe(exc: Exception) -> tuple[dict[str, Any], dict[str, str]]:
         case RequestDataTooBig():
             limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
             return _document("too_large", 413, f"A body may have at most {limit} bytes."), {}
+        case UnreadablePostError():
+            return _document("bad_request", 400, "The body broke off."), {}
         case SuspiciousOperation():
             return _document("bad_request", 400, "The request is malformed."), {}
         case TransientFailure() | BrokerError() | OperationalError() | InterfaceError():

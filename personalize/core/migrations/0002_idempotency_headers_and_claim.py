@@ -15,6 +15,5 @@ class Migration(migrations.Migration):
             model_name="idempotencyrecord",
             name="claimed_at",
             field=models.DateTimeField(default=django.utils.timezone.now),
-            preserve_default=False,
         ),
     ]

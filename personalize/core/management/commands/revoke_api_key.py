@@ -15,12 +15,12 @@ class Command(BaseCommand):
     help = "Revoke an API key for good, by the first characters that the admin and the logs show."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("key", help="the 12 characters after pk_, with or without pk_ or the rest")
+        parser.add_argument("key", help="its first 12 characters, 'pk_' included; more do no harm")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        lookup = options["key"].removeprefix("pk_")[:12]
+        lookup = options["key"][:12]
         key = ApiKey.objects.filter(lookup=lookup).first()
         if key is None:
-            raise CommandError(f"There is no API key pk_{lookup}….")
+            raise CommandError(f"There is no API key {lookup}….")
         done = api_keys.revoke(key=key)
         self.stdout.write(f"'{key.name}' {'is revoked' if done else 'had been revoked before'}.")
