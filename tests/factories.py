@@ -97,6 +97,7 @@ class IdempotencyRecordFactory(DjangoModelFactory):
     api_key = factory.SubFactory(ApiKeyFactory)
     key = factory.Sequence(lambda n: f"request-{n}")
     request_hash = factory.LazyAttribute(lambda record: canonical_hash(record.key))
+    claimed_at = factory.LazyFunction(timezone.now)
     status_code = 200
     body = factory.LazyFunction(lambda: {"ok": True})
 

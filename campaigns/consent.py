@@ -1,0 +1,227 @@
+"""What people agreed to, and addresses nothing may be sent to.
+
+Two rules hold whoever calls. Silence is no consent: without a row nothing is sent. And a 'yes' that is merely
+repeated (a re-import, a sync) never undoes a 'no': only one that the person gave anew, `explicit=True`, does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from campaigns import cleaning
+from campaigns.models import Channel, Consent, ConsentStatus, Profile, Suppression, SuppressionReason
+from campaigns.models.channels import PERSONAL_CHANNELS
+from personalize.core.errors import InvalidInput
+from personalize.core.keyed_hash import keyed_hash
+
+log = structlog.get_logger(__name__)
+
+# Push is addressed by the CRM's id: the app's push provider knows the person by it.
+_ADDRESS_FIELD = {Channel.EMAIL: "email", Channel.SMS: "phone", Channel.PUSH: "external_id"}
+_HASH_FIELD = {Channel.EMAIL: "email_hash", Channel.SMS: "phone_hash", Channel.PUSH: "id_hash"}
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentInput:
+    """`at`: when it was said; None: now. `explicit`: the person said it anew, which alone undoes a 'no'."""
+
+    channel: str
+    status: str
+    source: str = ""
+    at: datetime | None = None
+    explicit: bool = False
+
+
+def record(
+    *,
+    profile_id: int,
+    channel: str,
+    status: str,
+    source: str,
+    at: datetime | None = None,
+    explicit: bool = False,
+) -> bool:
+    """Store what a person said; True if anything changed. The later statement wins, except as said above.
+
+    An explicit 'yes' also lifts an unsubscription or erasure of the address made before it; never a bounce, a
+    complaint or a block by hand.
+    """
+    said = ConsentInput(channel=channel, status=status, source=source, at=at, explicit=explicit)
+    return record_many(items=[(profile_id, said)]) == 1
+
+
+@transaction.atomic
+def record_many(*, items: Sequence[tuple[int, ConsentInput]], now: datetime | None = None) -> int:
+    """As `record`, for (profile id, consent) pairs; the number of rows written. Statements for one person and
+    channel are taken in the order given."""
+    now = now or timezone.now()
+    said: dict[tuple[int, str], ConsentInput] = {}
+    for profile_id, item in items:
+        if item.channel not in PERSONAL_CHANNELS or item.status not in ConsentStatus.values:
+            raise InvalidInput(
+                f"Consent is 'given' or 'withdrawn', for one of: {', '.join(PERSONAL_CHANNELS)}.",
+                field="consents",
+            )
+        key = (profile_id, str(item.channel))
+        said[key] = _later(said[key], item, now) if key in said else item
+    written = 0
+    for explicit in (False, True):
+        chosen = sorted((key, item) for key, item in said.items() if item.explicit is explicit)
+        written += _store(chosen, explicit=explicit, now=now)
+        if explicit:
+            _lift(chosen, now=now)
+    return written
+
+
+def _at(item: ConsentInput, now: datetime) -> datetime:
+    return min(item.at or now, now)
+
+
+def _later(first: ConsentInput, second: ConsentInput, now: datetime) -> ConsentInput:
+    """Which of two statements counts, by the same rule as the database's."""
+    if first.status == second.status or _at(second, now) < _at(first, now):
+        return first
+    if second.status == ConsentStatus.GIVEN and not second.explicit:
+        return first
+    return second
+
+
+def _store(chosen: Sequence[tuple[tuple[int, str], ConsentInput]], *, explicit: bool, now: datetime) -> int:
+    if not chosen:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO campaigns_consent AS known (profile_id, channel, status, source, recorded_at, updated_at)
+            SELECT said.*, %s::timestamptz
+            FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
+                AS said (profile_id, channel, status, source, recorded_at)
+            ON CONFLICT (profile_id, channel) DO UPDATE
+            SET status = EXCLUDED.status, source = EXCLUDED.source,
+                recorded_at = EXCLUDED.recorded_at, updated_at = EXCLUDED.updated_at
+            WHERE known.status <> EXCLUDED.status
+              AND EXCLUDED.recorded_at >= known.recorded_at
+              AND (EXCLUDED.status = 'withdrawn' OR %s)
+            """,
+            [
+                now,
+                [profile_id for (profile_id, _), _ in chosen],
+                [channel for (_, channel), _ in chosen],
+                [str(item.status) for _, item in chosen],
+                [item.source[:100] for _, item in chosen],
+                [_at(item, now) for _, item in chosen],
+                explicit,
+            ],
+        )
+        return int(cursor.rowcount)
+
+
+def _lift(chosen: Sequence[tuple[tuple[int, str], ConsentInput]], *, now: datetime) -> None:
+    """Take addresses off the suppression list whose owner asked to be on ours again."""
+    for channel in PERSONAL_CHANNELS:
+        given = {
+            profile_id: _at(item, now)
+            for (profile_id, said_of), item in chosen
+            if said_of == channel and item.status == ConsentStatus.GIVEN
+        }
+        agreed = Consent.objects.filter(
+            profile__in=list(given), channel=channel, status=ConsentStatus.GIVEN
+        ).values_list("profile_id", f"profile__{_HASH_FIELD[channel]}")
+        for profile_id, address_hash in agreed:
+            Suppression.objects.filter(
+                address_hash=address_hash,
+                channel=channel,
+                reason__in=(SuppressionReason.UNSUBSCRIBED, SuppressionReason.ERASED),
+                created_at__lte=given[profile_id],
+            ).delete()
+
+
+# -- addresses ---------------------------------------------------------------------------------------
+
+
+def normalise_address(channel: str, text: str) -> str:
+    """The form in which addresses of a channel are compared. Raises InvalidInput if it is none."""
+    try:
+        if channel == Channel.EMAIL:
+            return cleaning.email(text).lower()
+        if channel == Channel.SMS:
+            return cleaning.phone(text)
+        if channel == Channel.PUSH:
+            return cleaning.identifier(text)
+    except cleaning.Unusable as error:
+        raise InvalidInput(f"The address {error}.", field="address") from None
+    raise InvalidInput(f"Nobody is addressed by {channel}: it is an ad.", field="channel")
+
+
+def address_of(profile: Profile, channel: str) -> str:
+    """Where this person is reached on a channel, or "" for nowhere. Ads reach nobody in particular."""
+    field = _ADDRESS_FIELD.get(Channel(channel))
+    return str(getattr(profile, field)) if field else ""
+
+
+def address_hash(address: str) -> str:
+    """The keyed hash of an address in its normal form; "" of none."""
+    return keyed_hash(purpose="address", text=address) if address else ""
+
+
+def suppress(*, address: str, channel: str, reason: str) -> bool:
+    """Let nothing more be sent to an address on a channel; True if it was not on the list. A graver reason
+    (bounce, complaint, by hand) replaces an unsubscription, never the other way round."""
+    hashed = address_hash(normalise_address(channel, address))
+    return suppress_hashes(pairs=[(hashed, channel)], reason=reason) == 1
+
+
+@transaction.atomic
+def suppress_hashes(*, pairs: Iterable[tuple[str, str]], reason: str) -> int:
+    """As `suppress`, for (address hash, channel) pairs; the number of new rows."""
+    rows = [
+        Suppression(address_hash=hashed, channel=channel, reason=SuppressionReason(reason))
+        for hashed, channel in sorted(set(pairs))
+        if hashed
+    ]
+    hashes = [row.address_hash for row in rows]
+    known = {
+        (row.address_hash, row.channel): row for row in Suppression.objects.filter(address_hash__in=hashes)
+    }
+    new = [row for row in rows if (row.address_hash, row.channel) not in known]
+    Suppression.objects.bulk_create(new, ignore_conflicts=True)
+    weak = (SuppressionReason.UNSUBSCRIBED, SuppressionReason.ERASED)
+    if reason not in weak:
+        for channel in {row.channel for row in rows}:
+            Suppression.objects.filter(
+                address_hash__in=[row.address_hash for row in rows if row.channel == channel],
+                channel=channel,
+                reason__in=weak,
+            ).update(reason=reason)
+    if new:
+        log.info("addresses_suppressed", count=len(new), reason=str(reason))
+    return len(new)
+
+
+def is_suppressed(*, address: str, channel: str) -> bool:
+    hashed = address_hash(normalise_address(channel, address))
+    return Suppression.objects.filter(address_hash=hashed, channel=channel).exists()
+
+
+def may_receive(queryset: QuerySet[Profile], *, channel: str) -> QuerySet[Profile]:
+    """Those who agreed to this channel, have an address on it, and are not on its suppression list.
+
+    All in SQL. A profile whose address hash is missing is left out: better unsent than sent against a 'no'.
+    """
+    if channel not in PERSONAL_CHANNELS:
+        raise InvalidInput(f"Nobody is addressed by {channel}: it is an ad.", field="channel")
+    hash_field = _HASH_FIELD[Channel(channel)]
+    agreed = Consent.objects.filter(profile=OuterRef("pk"), channel=channel, status=ConsentStatus.GIVEN)
+    suppressed = Suppression.objects.filter(address_hash=OuterRef(hash_field), channel=channel)
+    return queryset.filter(
+        Exists(agreed),
+        ~Exists(suppressed),
+        **{f"{_ADDRESS_FIELD[Channel(channel)]}__gt": "", f"{hash_field}__gt": ""},
+    )
