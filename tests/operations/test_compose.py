@@ -169,6 +169,7 @@ def test_the_workers_serve_every_queue_that_tasks_are_sent_to(services: dict[str
     assert served == routed | {settings.CELERY_TASK_DEFAULT_QUEUE}
 
 
+@pytest.mark.filterwarnings("ignore:No directory at")  # static files are collected when the image is built
 def test_commands_name_things_that_exist(services: dict[str, Any]) -> None:
     (web,) = re.findall(r"^CMD (\[.*?\])$", (CHECKOUT / "Dockerfile").read_text(), re.M | re.S)
     commands = [ast.literal_eval(web.replace("\\\n", ""))]
