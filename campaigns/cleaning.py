@@ -17,7 +17,7 @@ from functools import lru_cache
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from campaigns.sensitive import is_secret_name, secret_in
+from campaigns.sensitive import is_secret_name, secret_in, word_set
 
 MAX_TEXT = 200  # characters of a text attribute or event property
 
@@ -206,48 +206,8 @@ def identifier(text: str) -> str:
 
 
 # -- values ------------------------------------------------------------------------------------------
-_YES = frozenset(
-    [
-        "yes",
-        "y",
-        "true",
-        "t",
-        "1",
-        "1.0",
-        "on",
-        "x",
-        "✓",
-        "ja",
-        "oui",
-        "si",
-        "sí",
-        "sim",
-        "given",
-        "opted-in",
-        "opt-in",
-        "subscribed",
-        "agreed",
-    ]
-)
-_NO = frozenset(
-    [
-        "no",
-        "n",
-        "false",
-        "f",
-        "0",
-        "0.0",
-        "off",
-        "nein",
-        "non",
-        "não",
-        "withdrawn",
-        "opted-out",
-        "opt-out",
-        "unsubscribed",
-        "refused",
-    ]
-)
+_YES = word_set("""yes y true t 1 1.0 on x ✓ ja oui si sí sim given opted-in opt-in subscribed agreed""")
+_NO = word_set("""no n false f 0 0.0 off nein non não withdrawn opted-out opt-out unsubscribed refused""")
 _BOTH_WAYS = {"opted in": True, "opt in": True, "opted out": False, "opt out": False}
 
 

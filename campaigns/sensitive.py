@@ -11,36 +11,15 @@ import itertools
 import re
 from functools import lru_cache
 
+
+def word_set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 # Words that make a field name secret by themselves …
-_SECRET_WORDS = frozenset(
-    [
-        "password",
-        "passwd",
-        "passphrase",
-        "passcode",
-        "pwd",
-        "ssn",
-        "ein",
-        "itin",
-        "nino",
-        "iban",
-        "bic",
-        "cvv",
-        "cvc",
-        "wallet",
-        "mnemonic",
-        "otp",
-        "totp",
-        "jwt",
-        "passport",
-        "secret",
-        "secrets",
-        "token",
-        "tokens",
-        "credential",
-        "credentials",
-        "crypto",
-    ]
+_SECRET_WORDS = word_set(
+    """password passwd passphrase passcode pwd ssn ein itin nino iban bic cvv cvc wallet mnemonic otp totp
+    jwt passport secret secrets token tokens credential credentials crypto"""
 )
 # … or only when they are the whole name: a shop sells rolling pins, biscuit tins and pans.
 _SECRET_ALONE = frozenset({"pin", "tin", "pan", "sin", "pw", "swift", "cvv2", "cvc2", "bankpin", "cardpin"})
