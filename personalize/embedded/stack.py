@@ -36,6 +36,9 @@ class Stack:
     durable: bool = True
     children: list[Child] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    errands: list[subprocess.Popen[str]] = field(default_factory=list)
+    """Processes that end by themselves; stopped with the rest if they have not."""
+    stopping: bool = False
     hurry: bool = False
     """A second Ctrl-C: no more waiting."""
 
@@ -47,6 +50,9 @@ class Stack:
         (self.folder.root / "static").mkdir(exist_ok=True)  # WhiteNoise warns about a root that is not there
         environment["DJANGO_SETTINGS_MODULE"] = "personalize.settings"
         environment["PYTHONUNBUFFERED"] = "1"
+        # Here a writer is stopped by Ctrl-C in the middle of a batch: the next start shall not wait 15 minutes for it.
+        # A writer at work extends its lease.
+        environment.setdefault("WRITER_LEASE_SECONDS", "120")
         if not given.get("DATABASE_URL"):
             with self.stages.stage("PostgreSQL 18 with pgvector") as detail:
                 postgres = Postgres(self.folder, durable=self.durable)
@@ -170,6 +176,11 @@ class Stack:
 
     def stop(self) -> None:
         """Applications first, side by side; then the servers they talk to."""
+        self.stopping = True
+        for errand in self.errands:
+            if errand.poll() is None:
+                errand.kill()
+            errand.communicate()
         servers = [child for child in self.children if child.name in ("postgres", "valkey")]
         others = [child for child in self.children if child not in servers]
         for group in (others, servers):
@@ -180,14 +191,13 @@ class Stack:
 
 def interrupt_on_signals(stack: Stack) -> None:
     """The first signal raises Interrupted in the main thread, a second one ends the waiting."""
-    seen = 0
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == 1:
-            raise Interrupted
-        stack.hurry = True
+        if stack.stopping:
+            stack.hurry = True
+            return
+        stack.stopping = True
+        raise Interrupted
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)

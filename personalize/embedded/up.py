@@ -14,7 +14,7 @@ from personalize.embedded.errors import StackError
 from personalize.embedded.machine import require_disk, require_free_port
 from personalize.embedded.stack import CHECKOUT, Stack, base_environment
 
-DEMO_CAMPAIGN = "spring-coffee"
+DEMO_CAMPAIGN = "cast-iron-weeks"
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,15 @@ def model_cache(stack: Stack) -> str:
     return stack.environment.get("MODEL_CACHE") or str(stack.folder.root / "models")
 
 
-def start_preparing_model(stack: Stack) -> subprocess.Popen[str]:
-    """Unpack the writer's weights once, beside the other stages: it needs no database and takes many seconds."""
+def start_preparing_model(stack: Stack) -> subprocess.Popen[str] | None:
+    """Unpack the builtin weights once, beside the other stages: it needs no database and takes many seconds.
+
+    None if another model is configured: the writer fetches that itself.
+    """
+    if stack.environment.get("WRITER_MODEL", "builtin") != "builtin":
+        return None
     cache = model_cache(stack)
-    return subprocess.Popen(
+    preparing = subprocess.Popen(
         [sys.executable, "-m", "generation.writer.checkpoints", "--cache", cache],
         env=stack.environment,
         cwd=CHECKOUT,
@@ -92,9 +97,13 @@ def start_preparing_model(stack: Stack) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+    stack.errands.append(preparing)
+    return preparing
 
 
-def finish_preparing_model(stack: Stack, preparing: subprocess.Popen[str]) -> None:
+def finish_preparing_model(stack: Stack, preparing: subprocess.Popen[str] | None) -> None:
+    if preparing is None:
+        return
     with stack.stages.stage("The writer's model") as detail:
         said, _ = preparing.communicate()
         detail.text = model_cache(stack)
