@@ -1,0 +1,295 @@
+"""The in-process writer: a causal language model that realises plans, many readers of one brief at a time.
+
+The brief's keys and values are computed once and kept; a reader costs only the tokens of their own plan and copy.
+See decoding.py for the passes, constraints.py for what cannot be written, prompts.py for what the model reads.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from generation.writer import channels, prompts, scoring, values
+from generation.writer.attention import Prefix
+from generation.writer.constraints import Rules, UnitWalk
+from generation.writer.decoding import Candidate, Counts, Decoder, Kept, Start
+from generation.writer.trimming import trim
+from generation.writer.types import Brief, Draft, Plan, PlanUnit, Request, Sampling, WriterInfo, WrittenUnit
+from generation.writer.vocabulary import Vocabulary, token_bytes
+
+PREFIXES = 4  # briefs kept computed: about 25 MB each for the default model
+# Longest units in tokens; a limit in characters usually comes first.
+MOST_TOKENS: Mapping[str, int] = {
+    "S": 24, "P": 32, "1": 48, "2": 48, "H": 16, "D": 36, "T": 44, "MH": 18, "MD": 16, "LI": 48, "LH": 26,
+    "X": 48, "PT": 18, "PB": 40,
+}  # fmt: skip
+
+
+def best_dtype(device: str = "cpu") -> torch.dtype:
+    """bfloat16 where the machine computes it natively, float32 elsewhere (emulated bf16 is many times slower)."""
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    native = torch.backends.cpu.get_cpu_capability().startswith("AVX512") and _has_flag(
+        "avx512_bf16", "amx_bf16"
+    )
+    return torch.bfloat16 if native else torch.float32
+
+
+def _has_flag(*flags: str) -> bool:
+    try:
+        with open("/proc/cpuinfo") as info:  # noqa: PTH123  -- a pseudo-file
+            line = next((line for line in info if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return any(f" {flag}" in line for flag in flags)
+
+
+@dataclass(slots=True)
+class _Writing:
+    """One request on its way: what of its plan is written, what comes next."""
+
+    brief: Brief
+    request: Request
+    plan: Plan
+    at: int = 0
+    units: list[WrittenUnit] = field(default_factory=list)
+    tokens: int = 0
+    walks: list[UnitWalk] = field(default_factory=list)
+
+
+class TorchWriter:
+    """Realises plans with a Hugging Face causal LM. Same seeds, plans and sampling: same drafts on one machine."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str = "torch",
+        base: str = "",
+        tuned: bool = False,
+        model_hash: str = "",
+    ) -> None:
+        model.eval()
+        self.model, self.tokenizer = model, tokenizer
+        self.decoder = Decoder(model)
+        self.counts = Counts()  # of the last write()
+        size = model.config.vocab_size
+        self._pieces = token_bytes(tokenizer, size)
+        self._newline = tokenizer.encode("\n", add_special_tokens=False)
+        self._ends = [i for i, p in enumerate(self._pieces) if p is not None and p == b"\n"]
+        self._ends += [i for i in tokenizer.all_special_ids if i < size and i in _stops(tokenizer)]
+        if not self._ends:
+            raise ValueError("the tokenizer has neither a token for a line break nor an end of text")
+        self._vocabularies: dict[tuple[bool, bool], Vocabulary] = {}
+        self._prefixes: OrderedDict[str, Prefix] = OrderedDict()
+        self._info = WriterInfo(
+            name=name,
+            base=base,
+            tuned=tuned,
+            prompt_version=prompts.PROMPT_VERSION,
+            model_hash=model_hash,
+            settings={"dtype": str(self.decoder.shape.dtype).removeprefix("torch.")},
+        )
+
+    @property
+    def info(self) -> WriterInfo:
+        return self._info
+
+    def write(
+        self, brief: Brief, requests: list[Request], plans: list[Plan], sampling: Sampling
+    ) -> list[Draft]:
+        """Write the drafts of all requests as one batch over the brief."""
+        if not requests:
+            return []
+        prefix = self._prefix(brief)
+        works = [_Writing(brief, r, p) for r, p in zip(requests, plans, strict=True)]
+        starts: list[Start] = []
+        owners: list[_Writing] = []
+        for work in works:
+            ids, walks = self._advance(work, prompts.opening(work.request), sampling)
+            if walks:
+                starts.append(Start(ids, walks))
+                owners.append(work)
+
+        def choose(row: int, candidates: list[Candidate]) -> Kept:
+            return self._choose(owners[row], candidates, sampling)
+
+        self.counts = self.decoder.run(
+            prefix,
+            starts,
+            choose,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            stretch=self._stretch(brief, sampling),
+        )
+        return [self._draft(work) for work in works]
+
+    # -- what is shared ------------------------------------------------------------------------------------------
+
+    def _prefix(self, brief: Brief) -> Prefix:
+        text = prompts.prefix(brief)
+        key = prompts.prefix_hash(text)
+        if key in self._prefixes:
+            self._prefixes.move_to_end(key)
+            return self._prefixes[key]
+        self._prefixes[key] = prefix = self.decoder.prefix(self.prefix_ids(text))
+        while len(self._prefixes) > PREFIXES:
+            self._prefixes.popitem(last=False)
+        return prefix
+
+    def prefix_ids(self, text: str) -> list[int]:
+        """Ids of a prefix, with the beginning token where the model has been trained with one."""
+        ids = self.ids(text)
+        begin = self.tokenizer.bos_token_id
+        adds = begin is not None and self.tokenizer("a")["input_ids"][:1] == [begin]
+        return [begin, *ids] if adds else ids
+
+    def ids(self, text: str) -> list[int]:
+        """Plain text to ids: a special token written out in the text stays ordinary characters."""
+        found: list[int] = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return found
+
+    def vocabulary(self, brief: Brief, request: Request, unit: PlanUnit) -> Vocabulary:
+        gsm7 = request.channel is channels.Channel.SMS
+        exclaim = unit.label != "H" and not any(
+            a.lower().startswith("exclamation") for a in brief.brand.avoid
+        )
+        key = (gsm7, exclaim)
+        if key not in self._vocabularies:
+            self._vocabularies[key] = Vocabulary(self._pieces, self._ends, gsm7=gsm7, exclaim=exclaim)
+        return self._vocabularies[key]
+
+    def _stretch(self, brief: Brief, sampling: Sampling) -> int:
+        names = sum(len(self.force(v.name, spaced=True)) + len(v.name) + 4 for v in brief.values)
+        return min(sampling.max_tokens, max(MOST_TOKENS.values())) + names + 8
+
+    def force(self, name: str, *, spaced: bool) -> list[int]:
+        """Ids that write `{{name}}`, by the tokenizer if it gives just that, else piece by piece."""
+        wanted = (" " if spaced else "") + values.reference(name)
+        ids = self.ids(wanted)
+        if b"".join(self._pieces[i] or b"" for i in ids) == wanted.encode():
+            return ids
+        by_piece = {p: i for i, p in enumerate(self._pieces) if p}
+        data, found = wanted.encode(), []
+        while data:
+            size = next(n for n in range(len(data), 0, -1) if data[:n] in by_piece)
+            found.append(by_piece[data[:size]])
+            data = data[size:]
+        return found
+
+    # -- one row -------------------------------------------------------------------------------------------------
+
+    def _advance(
+        self, work: _Writing, lead: str, sampling: Sampling
+    ) -> tuple[list[int], list[tuple[UnitWalk, random.Random]]]:
+        """The forced block up to the next unit to be written, and its walks; no walks when the plan is done."""
+        ids = self.ids(lead) if lead else []
+        while work.at < len(work.plan):
+            unit = work.plan[work.at]
+            if not unit.text:
+                ids += self.ids(prompts.plan_line(work.brief, work.request, unit))
+                work.walks = self._walks(work, unit, sampling)
+                seeds = [f"{work.request.seed}/{work.at}/{c}" for c in range(len(work.walks))]
+                return ids, [(w, random.Random(s)) for w, s in zip(work.walks, seeds, strict=True)]
+            work.units.append(WrittenUnit(unit.label, unit.sources, unit.text, 0.0, move=unit.move))
+            work.at += 1
+        return ids, []
+
+    def _walks(self, work: _Writing, unit: PlanUnit, sampling: Sampling) -> list[UnitWalk]:
+        rules = self._rules(work, unit, sampling)
+        force = {n: self.force(n, spaced=True) for n in rules.required}
+        force |= {"\x00" + n: self.force(n, spaced=False) for n in rules.required}
+        vocabulary = self.vocabulary(work.brief, work.request, unit)
+        return [UnitWalk(vocabulary, rules, force) for _ in range(sampling.candidates)]
+
+    def _rules(self, work: _Writing, unit: PlanUnit, sampling: Sampling) -> Rules:
+        spec = channels.SPECS[work.request.channel].field_of(unit.label)
+        texts = values.mapping(work.brief)
+        limit = 0 if spec.measure is channels.Measure.WORDS else spec.limit
+        if spec.measure is channels.Measure.SEPTETS:
+            shown = [texts[n] for u in work.plan for n in (*u.values, *values.names(u.text)) if n in texts]
+            if not all(map(channels.is_gsm7, shown)):
+                limit = channels.UCS2_SEGMENT
+        for other in work.plan:  # what shares the field: the link of a text message
+            if other is not unit and limit and not spec.items and other.label in spec.labels:
+                limit -= channels.filled_length(other.text, spec, texts) + 1
+        return Rules(
+            names=tuple(n for n in unit.values if n in texts),
+            required=tuple(n for n in unit.required if n in texts),
+            costs={n: channels.length(texts[n], spec.measure) for n in unit.values if n in texts},
+            limit=limit,
+            max_tokens=min(sampling.max_tokens, MOST_TOKENS.get(unit.label, sampling.max_tokens)),
+            sentences=channels.MOST_SENTENCES.get(unit.label, 1),
+            least_words=3 if unit.label in channels.SENTENCE_LABELS else 2,
+        )
+
+    def _choose(self, work: _Writing, candidates: list[Candidate], sampling: Sampling) -> Kept:
+        unit = work.plan[work.at]
+        lines = prompts.source_lines(work.brief, work.request, unit)
+        said = [u.text for u in work.units]
+        best, best_score, best_text = 0, float("-inf"), ""
+        for number, candidate in enumerate(candidates):
+            walk = work.walks[number]
+            text = trim(
+                walk.text,
+                sentence=unit.label in channels.SENTENCE_LABELS,
+                cut=walk.cut or not walk.ended,
+                ended=walk.ended,
+                required=unit.required,
+            )
+            broken = walk.cut or not walk.ended
+            attempt = scoring.Attempt(text, candidate.mean_logprob, walk.forced, broken)
+            found = scoring.score(attempt, lines, said)
+            if found > best_score:
+                best, best_score, best_text = number, found, text
+        chosen = candidates[best]
+        work.units.append(
+            WrittenUnit(unit.label, unit.sources, best_text, chosen.mean_logprob, best_score, unit.move)
+        )
+        work.tokens += sum(len(c.tokens) for c in candidates)
+        work.at += 1
+        kept, rest = self._standing(chosen.tokens, work.walks[best].text, best_text)
+        then, walks = self._advance(work, "\n", sampling)
+        return Kept(best, kept, [*rest, *then], list(walks))
+
+    def _standing(self, tokens: Sequence[int], raw: str, text: str) -> tuple[int, list[int]]:
+        """How many of the drawn tokens are part of the final text, and the ids of what the text has beyond."""
+        wanted = (raw[: len(raw) - len(raw.lstrip())] + text).encode()
+        data, kept = b"", 0
+        for token in tokens:
+            piece = self._pieces[token] or b"\n"
+            if not wanted.startswith(data + piece):
+                break
+            data += piece
+            kept += 1
+        rest = wanted[len(data) :].decode(errors="ignore")
+        return kept, self.ids(rest) if rest else []
+
+    def _draft(self, work: _Writing) -> Draft:
+        written = [u for u, p in zip(work.units, work.plan, strict=True) if not p.text]
+        return Draft(
+            key=work.request.key,
+            channel=work.request.channel,
+            fields=channels.assemble(work.request.channel, work.units, work.brief.cta),
+            units=tuple(work.units),
+            seed=work.request.seed,
+            prompt_version=prompts.PROMPT_VERSION,
+            score=sum(u.score for u in written) / max(len(written), 1),
+            tokens=work.tokens,
+        )
+
+
+def _stops(tokenizer: Any) -> Iterable[int]:
+    """Ids that end a text: the tokenizer's own end, and the end of a turn of chat models."""
+    found = {tokenizer.eos_token_id}
+    for name in ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>"):
+        number = tokenizer.convert_tokens_to_ids(name)
+        if isinstance(number, int) and number != tokenizer.unk_token_id:
+            found.add(number)
+    return {i for i in found if i is not None}
