@@ -84,7 +84,7 @@ class Piece(models.Model):
     blocking = models.PositiveSmallIntegerField(default=0)  # findings of the current revision, by severity
     warnings = models.PositiveSmallIntegerField(default=0)
 
-    attempts = models.PositiveSmallIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0)  # claims since a person last asked for a text
     claim = models.UUIDField(null=True, blank=True, editable=False)  # the claim of the worker at it
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     retry_after = models.DateTimeField(null=True, blank=True)
@@ -155,7 +155,12 @@ class Piece(models.Model):
                 name="piece_queue",
                 condition=Q(status="in_review"),
             ),
-            models.Index(fields=["run", "id"], name="piece_to_write", condition=Q(status="draft")),
+            # In the order drafts are claimed: what failed before comes last, one channel at a time.
+            models.Index(
+                fields=["run", "attempts", "channel", "id"],
+                name="piece_to_write",
+                condition=Q(status="draft"),
+            ),
             models.Index(fields=["lease_until"], name="piece_leased", condition=Q(lease_until__isnull=False)),
             models.Index(fields=["run", "id"], name="piece_to_deliver", condition=Q(status="approved")),
         ]

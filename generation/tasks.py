@@ -1,0 +1,93 @@
+"""What the workers and beat call. Each task takes ids, makes one call, and is safe to be delivered twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Task, shared_task
+from django.utils import timezone
+
+from personalize.core.errors import TransientFailure
+
+WRITER_SOFT_SECONDS = 1_800  # a chunk takes a minute or two on a CPU; far above it something hangs
+LIGHT_SOFT_SECONDS = 600
+MOST_EMBEDDED = 20_000  # rows a round: the next one goes on
+
+
+@shared_task(
+    bind=True,
+    name="generation.write_chunk",
+    ignore_result=True,
+    acks_late=True,
+    autoretry_for=(TransientFailure,),
+    retry_backoff=30,
+    retry_jitter=True,
+    max_retries=3,
+    soft_time_limit=WRITER_SOFT_SECONDS,
+    time_limit=WRITER_SOFT_SECONDS + 60,
+)
+def write_chunk(self: Task[Any, Any], *, run_id: int, **_newer: object) -> None:
+    """Claim a chunk of a run's drafts and write it, then go on with the next. Delivered twice, it finds nothing."""
+    from generation import drafting
+
+    chunk = drafting.write_next(run_id=run_id)
+    if chunk.claimed and drafting.is_waiting(run_id=run_id):
+        drafting.enqueue(run_id=run_id)
+
+
+@shared_task(
+    bind=True,
+    name="generation.compose",
+    ignore_result=True,
+    acks_late=True,
+    autoretry_for=(TransientFailure,),
+    retry_backoff=30,
+    retry_jitter=True,
+    max_retries=3,
+    soft_time_limit=WRITER_SOFT_SECONDS,
+    time_limit=WRITER_SOFT_SECONDS + 60,
+)
+def compose(self: Task[Any, Any], *, piece_id: int, **_newer: object) -> None:
+    """Write one draft by itself. Does nothing when it is written, or somebody is at it."""
+    from generation import drafting
+
+    drafting.write_piece(piece_id=piece_id)
+
+
+@shared_task(
+    name="generation.start_due_runs",
+    ignore_result=True,
+    soft_time_limit=LIGHT_SOFT_SECONDS,
+    time_limit=LIGHT_SOFT_SECONDS + 60,
+)
+def start_due_runs(**_newer: object) -> None:
+    """Launch the campaigns that are due. Any number of beats may call it at once."""
+    from generation import drafting
+
+    drafting.start_due_runs(now=timezone.now())
+
+
+@shared_task(
+    name="generation.sweep",
+    ignore_result=True,
+    soft_time_limit=LIGHT_SOFT_SECONDS,
+    time_limit=LIGHT_SOFT_SECONDS + 60,
+)
+def sweep(**_newer: object) -> None:
+    """Take back lost claims and wake writers for drafts that nobody is at."""
+    from generation import drafting
+
+    drafting.sweep(now=timezone.now())
+
+
+@shared_task(
+    name="generation.embed_changed",
+    ignore_result=True,
+    soft_time_limit=WRITER_SOFT_SECONDS,
+    time_limit=WRITER_SOFT_SECONDS + 60,
+)
+def embed_changed(**_newer: object) -> None:
+    """Derive the traits that are due, then embed what changed. Two at once would only do the same work twice."""
+    from generation import indexing
+
+    indexing.refresh(now=timezone.now(), limit=MOST_EMBEDDED)
