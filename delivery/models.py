@@ -25,7 +25,9 @@ class Transport(models.TextChoices):
 class Delivery(models.Model):
     """One row per piece, made by the claim. `message_id` is ours, minted with the row and kept over retries.
 
-    A row left in `claimed` past its lease is uncertain: it becomes `unknown` and is never sent again by itself.
+    `attempts` counts the claims and fences them: whoever settles must hold the current number. `begun_at` is
+    written before a mail may leave, so a claim left behind is certain not to have left while it is null, and
+    uncertain otherwise: then it becomes `unknown` and is never sent again by itself.
     """
 
     piece = models.OneToOneField(Piece, on_delete=models.CASCADE, related_name="delivery")
@@ -36,10 +38,14 @@ class Delivery(models.Model):
     rendered_hash = models.CharField(max_length=64, blank=True)  # sha256 of what left
     attempts = models.PositiveSmallIntegerField(default=1)
     lease_until = models.DateTimeField(null=True, blank=True)
+    begun_at = models.DateTimeField(null=True, blank=True)
     retry_after = models.DateTimeField(null=True, blank=True)
     response = models.CharField(max_length=300, blank=True)  # the server's words, without addresses
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    export_file = models.ForeignKey(
+        "ExportFile", on_delete=models.SET_NULL, null=True, blank=True, related_name="deliveries"
+    )
 
     class Meta:
         verbose_name_plural = "deliveries"
@@ -85,15 +91,34 @@ class Outcome(models.Model):
         return f"{self.kind} {self.event_id}"
 
 
+class ExportFileQuerySet(models.QuerySet["ExportFile"]):
+    def ready(self) -> ExportFileQuerySet:
+        """Those whose file is in place and whole."""
+        return self.filter(finished_at__isnull=False)
+
+
 class ExportFile(models.Model):
-    """A file of ads or mails made for one run and channel."""
+    """A file of ads or messages made for one run and channel.
+
+    The row is made with the claim of its pieces, before the file; `finished_at` says that the file is in place.
+    """
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="export_files")
     channel = models.CharField(max_length=20, choices=Channel.choices)
-    path = models.CharField(max_length=300)  # below OUTPUT_DIR
+    path = models.CharField(max_length=300, unique=True)  # below OUTPUT_DIR
     rows = models.PositiveIntegerField()
-    sha256 = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ExportFileQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(finished_at__isnull=True) | ~Q(sha256=""), name="export_finished_has_hash"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.path

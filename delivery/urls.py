@@ -1,5 +1,7 @@
 """Addresses of pages that readers open: unsubscribe."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from delivery import views
+
+urlpatterns = [path("u/<str:token>/", views.unsubscribe_page, name="unsubscribe")]

@@ -1,0 +1,341 @@
+"""Claiming approved pieces for delivery: the last look before anything leaves.
+
+One transaction locks the pieces, looks again at everything that may have changed since a person approved them,
+and moves those that are still true to 'delivering', with their Delivery rows. What went stale goes back to review,
+what may no longer be sent is withdrawn, each with its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Generic, Protocol, TypeVar
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from campaigns import consent
+from campaigns.models import CampaignStatus, Channel, Consent, ConsentStatus, Profile, Run, RunStatus, Value
+from campaigns.models.channels import PERSONAL_CHANNELS
+from delivery import rendering
+from delivery.models import Delivery, DeliveryStatus, ExportFile, Transport
+from generation.models import Piece, Status
+from generation.transitions import advance_many
+from personalize.core.errors import InvalidInput
+
+STOPPED = (CampaignStatus.PAUSED, CampaignStatus.ARCHIVED)
+
+
+class Prepared(Protocol):
+    """What leaves, made ready inside the claim, so that what cannot be made goes back to review."""
+
+    @property
+    def hash(self) -> str: ...
+
+
+Content = TypeVar("Content", bound=Prepared)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Generic[Content]):
+    """One piece that this worker holds. `attempt` is its fence: settling asks for it."""
+
+    piece_id: int
+    delivery_id: int
+    attempt: int
+    message_id: str
+    address: str  # '' for an ad
+    content: Content
+
+
+@dataclass(slots=True)
+class Claimed(Generic[Content]):
+    ready: list[Ready[Content]] = field(default_factory=list)
+    returned: dict[int, str] = field(default_factory=dict)  # piece id -> why it went back to review
+    withdrawn: dict[int, str] = field(default_factory=dict)  # piece id -> why it may not be sent
+
+    def __bool__(self) -> bool:
+        return bool(self.ready or self.returned or self.withdrawn)
+
+
+def open_runs() -> Any:
+    """Runs whose approved pieces may leave now: open, released by a person, the campaign not stopped."""
+    return Run.objects.filter(status=RunStatus.OPEN, released_at__isnull=False).exclude(
+        campaign__status__in=STOPPED
+    )
+
+
+def due(*, now: datetime, channels: Iterable[str]) -> Any:
+    """Approved pieces of those channels with no delivery under way and no later time to try again set."""
+    theirs = Delivery.objects.filter(piece=OuterRef("pk"))
+    under_way = theirs.filter(
+        status__in=(DeliveryStatus.CLAIMED, DeliveryStatus.HANDED_OVER, DeliveryStatus.UNKNOWN)
+    )
+    waiting = theirs.filter(status=DeliveryStatus.RETRY, retry_after__gt=now)
+    return Piece.objects.filter(
+        ~Exists(under_way), ~Exists(waiting), status=Status.APPROVED, channel__in=channels
+    )
+
+
+def lease() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
+
+
+def content_hash(content: object) -> str:
+    """sha256 of the canonical JSON, as `Piece.text_hash` is."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@transaction.atomic
+def claim(
+    *,
+    run_id: int,
+    channel: Channel,
+    prepare: Callable[[Piece, str], Content],
+    transport: Transport,
+    limit: int,
+    now: datetime,
+    only: int | None = None,
+    export_file: ExportFile | None = None,
+) -> Claimed[Content]:
+    """Claim up to `limit` due pieces of a run and channel; of racing workers each piece has one winner.
+
+    `prepare(piece, message_id)` renders; its RenderError sends the piece back to review. `only` names one piece.
+    """
+    result: Claimed[Content] = Claimed()
+    run = open_runs().select_related("campaign__brand").filter(pk=run_id).first()
+    if run is None:
+        return result
+    wanted = due(now=now, channels=[channel]).filter(run_id=run_id)
+    if only is not None:
+        wanted = wanted.filter(pk=only)
+    # Locked rows are another worker's; of=self leaves the profile to whoever imports people meanwhile.
+    pieces: list[Piece] = list(
+        wanted.select_related("profile")
+        .select_for_update(skip_locked=True, of=("self",))
+        .order_by("id")[:limit]
+    )
+    if not pieces:
+        return result
+    held = Delivery.objects.in_bulk([piece.pk for piece in pieces], field_name="piece_id")
+    allowed = _may_receive(pieces, channel)
+    facts = _Facts(run, now)
+    prepared: list[tuple[Piece, str, Content]] = []
+    for piece in pieces:
+        piece.run = run
+        message_id = held[piece.pk].message_id if piece.pk in held else _new_message_id()
+        if why := _why_not_sent(piece, channel, allowed):
+            result.withdrawn[piece.pk] = why
+        elif why := facts.why_stale(piece):
+            result.returned[piece.pk] = why
+        else:
+            try:
+                prepared.append((piece, message_id, prepare(piece, message_id)))
+            except rendering.RenderError as error:
+                result.returned[piece.pk] = str(error)
+    _move_back(result)
+    result.ready = _take(prepared, held, channel, transport, export_file)
+    return result
+
+
+def _take(
+    prepared: Sequence[tuple[Piece, str, Content]],
+    held: dict[int, Delivery],
+    channel: Channel,
+    transport: Transport,
+    export_file: ExportFile | None,
+) -> list[Ready[Content]]:
+    moved = set(
+        advance_many(
+            Piece.objects.filter(pk__in=[piece.pk for piece, _, _ in prepared]),
+            Status.DELIVERING,
+            was=Status.APPROVED,
+        )
+    )
+    until = lease()
+    again, new = [], []
+    for piece, message_id, content in prepared:
+        if piece.pk not in moved:
+            continue
+        delivery = held.get(piece.pk)
+        if delivery is None:
+            delivery = Delivery(piece=piece, message_id=message_id, attempts=1)
+            new.append(delivery)
+        else:
+            delivery.attempts += 1
+            again.append(delivery)
+        delivery.channel, delivery.transport, delivery.status = channel, transport, DeliveryStatus.CLAIMED
+        delivery.lease_until, delivery.begun_at, delivery.retry_after = until, None, None
+        delivery.rendered_hash, delivery.response, delivery.finished_at = content.hash, "", None
+        delivery.export_file = export_file
+    Delivery.objects.bulk_create(new, batch_size=1000)
+    if again:
+        Delivery.objects.bulk_update(again, _CLAIM_FIELDS, batch_size=500)
+    by_piece = {delivery.piece_id: delivery for delivery in (*new, *again)}
+    return [
+        Ready(
+            piece_id=piece.pk,
+            delivery_id=by_piece[piece.pk].pk,
+            attempt=by_piece[piece.pk].attempts,
+            message_id=message_id,
+            address=consent.address_of(piece.profile, channel) if piece.profile else "",
+            content=content,
+        )
+        for piece, message_id, content in prepared
+        if piece.pk in by_piece
+    ]
+
+
+_CLAIM_FIELDS = (
+    "channel", "transport", "status", "attempts", "lease_until", "begun_at", "retry_after",
+    "rendered_hash", "response", "finished_at", "export_file",
+)  # fmt: skip
+
+
+def _new_message_id() -> str:
+    return f"<{uuid.uuid4()}@{rendering.host()}>"
+
+
+def _may_receive(pieces: Sequence[Piece], channel: Channel) -> set[int]:
+    ids = [piece.profile_id for piece in pieces if piece.profile_id is not None]
+    people = Profile.objects.filter(pk__in=ids)
+    return set(consent.may_receive(people, channel=channel).values_list("pk", flat=True))
+
+
+def _why_not_sent(piece: Piece, channel: Channel, allowed: set[int]) -> str:
+    """Why this reader may not get it, in a fixed sentence, or ''."""
+    if channel not in PERSONAL_CHANNELS:
+        return ""
+    if piece.profile is None:
+        return "it has no reader"
+    if piece.profile_id in allowed:
+        return ""
+    address = consent.address_of(piece.profile, channel)
+    if not address:
+        return "the reader has no address for this channel"
+    try:
+        if consent.is_suppressed(address=address, channel=channel):
+            return "the address is suppressed"
+    except InvalidInput:
+        return "what is on file for this channel is no address"
+    given = Consent.objects.filter(profile_id=piece.profile_id, channel=channel, status=ConsentStatus.GIVEN)
+    return "the reader may not be sent to now" if given.exists() else "the reader's consent is not given"
+
+
+class _Facts:
+    """The campaign's values as they are now, against those that the run froze."""
+
+    def __init__(self, run: Run, now: datetime) -> None:
+        self._frozen = rendering.run_values(run.brief)
+        self._now = now
+        self._current = {value.name: value for value in Value.objects.filter(campaign_id=run.campaign_id)}
+
+    def why_stale(self, piece: Piece) -> str:
+        """Why its text is no longer what was approved or no longer true, or ''."""
+        if content_hash(piece.fields) != piece.approved_hash:
+            return "The text is not the one that was approved."
+        for name in sorted(rendering.used_values(piece)):
+            current = self._current.get(name)
+            if name not in self._frozen:
+                return f"Facts changed: this run has no value {name}."
+            if current is None:
+                return f"Facts changed: the campaign no longer has the value {name}."
+            if current.text != self._frozen[name]:
+                return f"Facts changed: the value {name} is another now."
+            if current.valid_until is not None and current.valid_until <= self._now:
+                return f"Facts changed: the value {name} was valid until {current.valid_until:%d %B %Y, %H:%M} UTC."
+        return ""
+
+
+def _move_back(result: Claimed[Any]) -> None:
+    """Moves by reason, so that each is one statement; the approval ends with the way back."""
+    for reason, ids in _by_reason(result.returned):
+        advance_many(
+            Piece.objects.filter(pk__in=ids),
+            Status.IN_REVIEW,
+            was=Status.APPROVED,
+            note=reason,
+            approved_hash="",
+            reviewed_at=None,
+            reviewed_by=None,
+            retry_after=None,
+        )
+    for reason, ids in _by_reason(result.withdrawn):
+        advance_many(
+            Piece.objects.filter(pk__in=ids),
+            Status.WITHDRAWN,
+            was=Status.APPROVED,
+            note=f"Not sent: {reason}.",
+        )
+
+
+def _by_reason(reasons: dict[int, str]) -> Iterable[tuple[str, list[int]]]:
+    grouped: dict[str, list[int]] = defaultdict(list)
+    for piece_id, reason in reasons.items():
+        grouped[reason].append(piece_id)
+    return grouped.items()
+
+
+@transaction.atomic
+def settle(
+    *,
+    ready: Sequence[Ready[Any]],
+    status: DeliveryStatus,
+    response: str = "",
+    retry_after: datetime | None = None,
+) -> list[int]:
+    """Write what became of claimed pieces, and move them on with it; the ids of those this claim still held.
+
+    A claim that a sweeper has called uncertain meanwhile may still report that its mail left; anything else
+    of a lost claim is dropped, since the piece is no longer its own.
+    """
+    moves = {
+        DeliveryStatus.HANDED_OVER: Status.DELIVERED,
+        DeliveryStatus.RETRY: Status.APPROVED,
+        DeliveryStatus.FAILED: Status.FAILED,
+        DeliveryStatus.UNKNOWN: Status.UNKNOWN,
+    }
+    now = timezone.now()
+    changes = {
+        "status": status,
+        "response": response[:300],
+        "retry_after": retry_after,
+        "lease_until": None,
+        "finished_at": now if status in (DeliveryStatus.HANDED_OVER, DeliveryStatus.FAILED) else None,
+    }
+    settled: list[int] = []
+    froms = [(DeliveryStatus.CLAIMED, Status.DELIVERING)]
+    if status == DeliveryStatus.HANDED_OVER:
+        froms.append((DeliveryStatus.UNKNOWN, Status.UNKNOWN))
+    by_attempt: dict[int, list[int]] = defaultdict(list)
+    for one in ready:
+        by_attempt[one.attempt].append(one.delivery_id)
+    for was_delivery, was_piece in froms:
+        mine: list[int] = []
+        for attempt, ids in by_attempt.items():
+            rows = Delivery.objects.filter(pk__in=ids, attempts=attempt, status=was_delivery)
+            if len(ready) == 1:  # each mail by itself: one statement does
+                mine += [ready[0].piece_id] * rows.update(**changes)
+                continue
+            mine += rows.select_for_update().values_list("piece_id", flat=True)
+            rows.update(**changes)
+        if mine:
+            settled += advance_many(
+                Piece.objects.filter(pk__in=mine),
+                moves[status],
+                was=was_piece,
+                note=response[:300],
+                **({"delivered_at": now} if status == DeliveryStatus.HANDED_OVER else {}),
+                **({"error": response[:300]} if status == DeliveryStatus.FAILED else {}),
+            )
+        if len(settled) == len(ready):
+            break
+    return settled

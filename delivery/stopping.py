@@ -1,0 +1,63 @@
+"""A person wants, or may be sent, nothing more on a channel: everything that follows from it, at once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from campaigns import consent
+from campaigns.models import Channel, ConsentStatus, Profile, SuppressionReason
+from delivery.models import Delivery, DeliveryStatus
+from generation.models import Piece, Status
+from generation.transitions import TRANSITIONS, advance_many
+from personalize.core.errors import InvalidInput
+
+# A failed or uncertain piece is an operator's to settle; what is being handed over this moment has left.
+WITHDRAWN_FROM = (Status.DRAFT, Status.GENERATING, Status.IN_REVIEW, Status.APPROVED, Status.FAILED)
+
+
+@transaction.atomic
+def stop(
+    *,
+    profile: Profile,
+    channel: Channel,
+    reason: SuppressionReason,
+    source: str,
+    at: datetime,
+    address: str = "",
+    keep: int | None = None,
+) -> int:
+    """Suppress the address, withdraw the consent (but for a bounce) and every piece not yet sent; their number.
+
+    `address`: the one it is about, the profile's present one when left out. `keep` names a piece to leave alone.
+    """
+    if reason != SuppressionReason.BOUNCED:
+        consent.record(
+            profile_id=profile.pk, channel=channel, status=ConsentStatus.WITHDRAWN, source=source, at=at
+        )
+    if address := address or consent.address_of(profile, channel):
+        # What was stored and is no address cannot be written to, so there is nothing to suppress.
+        with suppress(InvalidInput):
+            consent.suppress(address=address, channel=channel, reason=reason)
+    return withdraw_pieces(profile_id=profile.pk, channel=channel, note=reason.label, keep=keep)
+
+
+def withdraw_pieces(*, profile_id: int, channel: Channel, note: str, keep: int | None = None) -> int:
+    """Take back the reader's pieces of a channel that have not left; how many."""
+    moved: list[int] = []
+    mine = Piece.objects.filter(profile_id=profile_id, channel=channel).exclude(pk=keep)
+    for status in WITHDRAWN_FROM:
+        if Status.WITHDRAWN not in TRANSITIONS[status]:
+            continue
+        changes = {"claim": None, "lease_until": None} if status == Status.GENERATING else {}
+        moved += advance_many(mine, Status.WITHDRAWN, was=status, note=note, **changes)
+    Delivery.objects.filter(piece_id__in=moved, status=DeliveryStatus.RETRY).update(
+        status=DeliveryStatus.FAILED,
+        response=f"withdrawn: {note.lower()}",
+        retry_after=None,
+        finished_at=timezone.now(),
+    )
+    return len(moved)

@@ -1,0 +1,133 @@
+"""Leaving a list: the link in each mail, and what it does.
+
+The token holds ids and a signature, never an address, and does not expire: a reader may leave after years.
+Opening the page changes nothing (link scanners open every link); a POST does, and a second one is harmless.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.conf import settings
+from django.core import signing
+from django.db import transaction
+from django.utils import timezone
+
+from campaigns import consent
+from campaigns.models import Channel, ConsentStatus, Profile, SuppressionReason
+from delivery import stopping
+from delivery.models import Delivery, Outcome, OutcomeKind
+from generation.models import Piece
+
+log = structlog.get_logger(__name__)
+
+PREVIEW = "preview"
+UNDO_SECONDS = 3600  # a mail that is handed on must not let its new reader sign the first one up again
+_SALT = "delivery.unsubscribe"
+_UNDO_SALT = "delivery.unsubscribe.undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a token stands for. `profile` is None when that person is no longer on file."""
+
+    piece_id: int
+    profile_id: int
+    channel: Channel
+    profile: Profile | None
+    brand_name: str  # '' when the piece is no longer on file
+
+
+def url_for(piece: Piece) -> str:
+    """The reader's own address of leaving this channel: page and RFC 8058 one-click in one."""
+    return f"{settings.PUBLIC_URL}/u/{token_for(piece)}/"
+
+
+def preview_url() -> str:
+    """Stands in previews: its page says so and changes nothing."""
+    return f"{settings.PUBLIC_URL}/u/{PREVIEW}/"
+
+
+def token_for(piece: Piece) -> str:
+    token: str = _signer().sign_object([piece.pk, piece.profile_id, str(piece.channel)])
+    return token
+
+
+def look_up(token: str) -> Place | None:
+    """What the token stands for, or None when it is not one of ours."""
+    try:
+        piece_id, profile_id, channel = _signer().unsign_object(token)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+    piece = Piece.objects.select_related("run__campaign__brand").filter(pk=piece_id).first()
+    return Place(
+        piece_id=piece_id,
+        profile_id=profile_id,
+        channel=Channel(channel),
+        profile=Profile.objects.filter(pk=profile_id).first(),
+        brand_name=piece.run.campaign.brand.name if piece else "",
+    )
+
+
+@transaction.atomic
+def leave(place: Place, *, now: datetime | None = None, source: str = "unsubscribe link") -> str:
+    """Withdraw consent, suppress the address and take back what is queued; the token for `come_back`.
+
+    Done twice it changes nothing more. '' when the person is no longer on file: then nothing can be sent.
+    """
+    now = now or timezone.now()
+    if place.profile is None:
+        return ""
+    withdrawn = stopping.stop(
+        profile=place.profile,
+        channel=place.channel,
+        reason=SuppressionReason.UNSUBSCRIBED,
+        source=source,
+        at=now,
+    )
+    delivery = Delivery.objects.filter(piece_id=place.piece_id).first()
+    if delivery is not None:
+        Outcome.objects.bulk_create(
+            [
+                Outcome(
+                    delivery=delivery,
+                    kind=OutcomeKind.UNSUBSCRIBED,
+                    event_id=f"unsubscribe:{place.piece_id}",
+                    occurred_at=now,
+                )
+            ],
+            ignore_conflicts=True,
+        )
+    log.info("unsubscribed", piece_id=place.piece_id, channel=str(place.channel), withdrawn=withdrawn)
+    return signing.TimestampSigner(salt=_UNDO_SALT, sep=".").sign(f"{place.profile_id}-{place.channel}")
+
+
+@transaction.atomic
+def come_back(place: Place, undo: str, *, now: datetime | None = None) -> bool:
+    """Take the leaving back, for an hour and with the token that `leave` gave. Withdrawn pieces stay withdrawn.
+
+    The suppression that leaving made goes with it; one for a bounce or a complaint stays.
+    """
+    now = now or timezone.now()
+    try:
+        held = signing.TimestampSigner(salt=_UNDO_SALT, sep=".").unsign(undo, max_age=UNDO_SECONDS)
+    except signing.BadSignature:
+        return False
+    if held != f"{place.profile_id}-{place.channel}" or place.profile is None:
+        return False
+    consent.record(
+        profile_id=place.profile_id,
+        channel=place.channel,
+        status=ConsentStatus.GIVEN,
+        source="unsubscribe page, taken back",
+        at=now,
+        explicit=True,
+    )
+    log.info("unsubscribe_taken_back", piece_id=place.piece_id, channel=str(place.channel))
+    return True
+
+
+def _signer() -> signing.Signer:
+    return signing.Signer(salt=_SALT, sep=".")

@@ -1,0 +1,255 @@
+"""The letter: values in, nothing evaluated, headers safe, preview and sending the same."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery import rendering, unsubscribe
+from delivery.rendering import RenderError
+from generation.models import Piece
+from tests import factories
+
+LINK = "https://wrenandember.example/cast-iron"
+
+
+def letter(**changes: Any) -> Piece:
+    """A piece that is nowhere in a database: rendering reads the objects it is handed."""
+    fields = {**factories.EMAIL_FIELDS, **changes.pop("fields", {})}
+    profile = factories.ProfileFactory.build(pk=7, **changes.pop("profile", {}))
+    run = factories.RunFactory.build(
+        pk=3,
+        campaign=factories.CampaignFactory.build(
+            pk=2,
+            segment=None,
+            brand=factories.BrandFactory.build(pk=1, slug="wren", **changes.pop("brand", {})),
+        ),
+        **changes,
+    )
+    return Piece(pk=11, run=run, profile=profile, channel="email", fields=fields)
+
+
+def test_values_and_name_stand_in_every_part() -> None:
+    rendered = rendering.render_email(letter(profile={"first_name": "Ada"}))
+
+    assert rendered.subject == "A pan for the fire"
+    assert "Hello Ada," in rendered.text
+    assert "Hello Ada," in rendered.html
+    assert "Cast iron is 15% off" in rendered.html
+    assert "all cast iron is 15% off until 5 July." in rendered.text
+    assert f'href="{LINK}"' in rendered.html
+    assert f"See the cast iron:\n{LINK}\n" in rendered.text
+    assert "{{" not in rendered.html + rendered.text + rendered.subject
+
+
+def test_a_missing_name_leaves_a_plain_greeting() -> None:
+    rendered = rendering.render_email(letter(profile={"first_name": ""}))
+
+    assert rendered.text.startswith("Hello,\n\nYour moka pot")
+
+
+def test_a_name_that_is_an_advertisement_is_left_out() -> None:
+    rendered = rendering.render_email(letter(profile={"first_name": "win-at.evil.example"}))
+
+    assert "evil" not in rendered.html + rendered.text
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "word"),
+    [
+        ("body", "Only {{prize}} left.", "prize"),
+        ("body", "A {brace} stands here.", "braces"),
+        ("subject", "{{first_name}} loves cast iron", "first name"),
+        ("subject", "A pan\r\nBcc: everyone@postbox.example", "control character"),
+        ("subject", "A pan\nfor you", "line break"),
+        ("body", "Null \x00 here.", "control character"),
+        ("body", "   ", "no body"),
+        ("subject", "", "no subject"),
+    ],
+)
+def test_what_cannot_be_rendered_goes_to_a_person(field: str, text: str, word: str) -> None:
+    with pytest.raises(RenderError, match=word):
+        rendering.render_email(letter(profile={"first_name": ""}, fields={field: text}))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript:alert(1)",
+        "data:text/html,hello",
+        "ftp://files.example/a",
+        "//wrenandember.example",
+        "wrenandember.example/cast-iron",
+        "https://shop@evil.example/",
+        'https://wrenandember.example/"onclick="x',
+        "https://wrenandember.example/a b",
+        "https://",
+        "https://[::1",
+        "",
+    ],
+)
+def test_a_button_leads_to_a_web_address_or_nowhere(address: str) -> None:
+    piece = letter()
+    piece.run.brief["values"][2]["text"] = address
+
+    with pytest.raises(RenderError, match="no web address"):
+        rendering.render_email(piece)
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def tags(html: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = _Tags()
+    parser.feed(html)
+    return parser.tags
+
+
+def test_what_people_and_models_wrote_is_text_and_never_evaluated() -> None:
+    hostile = "<script>alert(1)</script><img src=x onerror=y> {% load x %} & more"
+    plain = rendering.render_email(letter())
+    piece = letter(
+        fields={"body": hostile, "subject": f"S {hostile}", "preheader": hostile, "cta": hostile},
+        brand={"name": hostile, "postal_address": hostile, "legal_footer": hostile},
+    )
+    piece.fields = {k: v.replace("{%", "(%").replace("%}", "%)") for k, v in piece.fields.items()}
+
+    rendered = rendering.render_email(piece)
+
+    known = {tag for tag, _ in tags(plain.html)}
+    assert {tag for tag, _ in tags(rendered.html)} <= known
+    assert not any(name.startswith("on") for _, found in tags(rendered.html) for name in found)
+    assert "{% load x %}" in rendered.text  # the brand's own words, as they stand
+    assert "<script>" in rendered.text
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="{}"), max_size=80))
+def test_any_text_keeps_the_letter_whole(text: str) -> None:
+    known = {tag for tag, _ in tags(rendering.render_email(letter()).html)}
+    piece = letter(fields={"body": f"x {text}"}, brand={"legal_footer": text})
+
+    rendered = rendering.render_email(piece)
+
+    assert {tag for tag, _ in tags(rendered.html)} <= known
+
+
+def test_headers_let_a_mail_program_unsubscribe_with_one_click() -> None:
+    piece = letter()
+
+    headers = rendering.render_email(piece, message_id="<one@host>").headers
+
+    assert headers["List-Unsubscribe"] == f"<{unsubscribe.url_for(piece)}>"
+    assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert headers["Message-ID"] == "<one@host>"
+    assert headers["Feedback-ID"] == "2:3:email:personalize"
+    assert rendering.piece_of_reference(headers["X-Personalize-Piece"]) == 11
+
+
+def test_headers_hold_nothing_personal() -> None:
+    piece = letter(profile={"first_name": "Zebedee", "external_id": "crm-secret"})
+
+    headers = str(dict(rendering.render_email(piece, message_id="<one@host>").headers))
+
+    assert not re.search("zebedee|crm-secret|postbox", headers, re.IGNORECASE)
+
+
+def test_a_piece_reference_cannot_be_made_up() -> None:
+    assert rendering.piece_of_reference("11.AAAA") is None
+    assert rendering.piece_of_reference("") is None
+
+
+@pytest.mark.parametrize(
+    "brand",
+    [
+        {"sender_name": "Ada\r\nBcc: all@postbox.example"},
+        {"sender_email": "a@b.example\nX: y"},
+        {"reply_to": "a@b.example\nX: y"},
+    ],
+)
+def test_no_brand_adds_a_header(brand: dict[str, str]) -> None:
+    with pytest.raises(RenderError):
+        rendering.render_email(letter(brand=brand))
+
+
+def test_preview_is_what_leaves_but_for_the_unsubscribe_link() -> None:
+    piece = letter()
+
+    sent = rendering.render_email(piece, message_id="<one@host>")
+    shown = rendering.preview_html(piece)
+
+    assert shown != sent.html
+    assert shown.replace(unsubscribe.preview_url(), "") == sent.html.replace(unsubscribe.url_for(piece), "")
+    again = rendering.render_email(piece, unsubscribe_url=unsubscribe.preview_url())
+    assert rendering.rendered_hash(again) == rendering.rendered_hash(sent)
+    assert len(rendering.rendered_hash(sent)) == 64
+
+
+def test_another_text_has_another_hash() -> None:
+    one = rendering.render_email(letter())
+    other = rendering.render_email(letter(fields={"body": "Hello {{first_name}},\n\nSomething else."}))
+
+    assert one.hash != other.hash
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"),
+    [("en-GB", "en-GB"), ("en_US", "en-US"), ("de-DE", "en"), ("", "en"), ('"><b', "en")],
+)
+def test_the_language_is_that_of_the_words(locale: str, language: str) -> None:
+    html = rendering.render_email(letter(profile={"locale": locale})).html
+
+    assert dict(tags(html)[0][1])["lang"] == language
+
+
+def test_the_letter_loads_nothing_from_elsewhere_and_carries_the_law() -> None:
+    rendered = rendering.render_email(letter())
+
+    found = tags(rendered.html)
+    assert not {"img", "link", "script", "iframe", "object"} & {tag for tag, _ in found}
+    assert "url(" not in rendered.html
+    for part in (rendered.html.replace("&amp;", "&"), rendered.text):
+        assert "Wren & Ember, The Old Forge, Ottersby" in part
+        assert "You get this because you asked for our letter." in part
+        assert unsubscribe.url_for(letter()) in part
+
+
+def test_styles_are_in_the_elements_and_dark_rules_stay() -> None:
+    html = rendering.render_email(letter()).html
+
+    assert 'class="words" style="' in html
+    assert "prefers-color-scheme: dark" in html
+    assert html.count("<style") == 1
+
+
+def test_an_sms_that_its_values_make_too_long_goes_to_a_person() -> None:
+    piece = letter()
+    piece.channel = "sms"
+    piece.fields = {"text": "x" * 150 + " {{discount}} {{first_name}}"}
+    piece.profile.first_name = "Bartholomew"
+
+    with pytest.raises(RenderError, match="160 is the most"):
+        rendering.fill(piece)
+
+
+def test_an_ad_never_carries_a_name() -> None:
+    piece = letter(profile={"first_name": "Ada"})
+    piece.channel = "meta_ad"
+    piece.fields = {"primary_text": "For {{first_name}}", "headline": "h", "description": "d"}
+
+    with pytest.raises(RenderError, match="first_name"):
+        rendering.fill(piece)
+
+
+def test_used_values_name_the_link_behind_the_button() -> None:
+    assert rendering.used_values(letter()) == {"discount", "end_date", "link"}
