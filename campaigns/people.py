@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import structlog
 from django.contrib.auth.models import AbstractBaseUser
@@ -275,7 +276,7 @@ _GIVEN = """
 
 def _store_batch(batch: Sequence[ProfileInput], *, now: datetime) -> tuple[dict[str, int], set[str]]:
     """(external id -> key of those made, external ids of those changed)."""
-    columns = [
+    columns: list[list[Any]] = [
         [item.external_id for item in batch],
         [item.email for item in batch],
         [item.phone for item in batch],

@@ -21,7 +21,8 @@ from personalize.core.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class ProductInput:
-    """None: not given, so what is stored stays. `noun_phrase` is derived from the name when nobody wrote one."""
+    """None: not given, so what is stored stays. `noun_phrase` is derived from the name when nobody
+    wrote one; "" says that this product is never to be spoken of (postage, a fee)."""
 
     sku: str
     name: str | None = None
@@ -48,6 +49,9 @@ _ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]|\s[-–|/]\s.*$|,.*$|;.*$")
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _SIZES = word_set(
     """xs s m l xl xxl xxxl w x cm mm kg g ml cl oz lb ft inch inches pc pcs pk asstd asst ass assorted"""
+)
+_NO_GOODS = word_set(
+    "postage carriage commission charge charges fee fees discount manual debt delivery refund adjustment"
 )
 _DESCRIBES = word_set(
     """black white red blue green yellow pink purple orange brown grey gray ivory cream gold golden silver
@@ -81,13 +85,14 @@ def words_of(name: str) -> str:
 
 
 def noun_phrase(name: str) -> str:
-    """'HAND GRINDER 250ML' -> 'a hand grinder', 'Egg Cups, set of 4' -> 'egg cups'; "" when no words are left."""
+    """'HAND GRINDER 250ML' -> 'a hand grinder', 'Egg Cups, set of 4' -> 'egg cups'; "" when no words are left
+    or it is no goods but postage, a fee or the like."""
     words = words_of(name).split()
     while len(" ".join(words)) > 60:
         words.pop()
     while words and words[-1] in _JOINS:
         words.pop()
-    if not words:
+    if not words or not _NO_GOODS.isdisjoint(words):
         return ""
     phrase = " ".join(words)
     # The noun is the last word, or the one before the first 'of', 'with', 'for' …
@@ -135,7 +140,7 @@ def clean(item: ProductInput) -> tuple[ProductInput, list[Problem]]:
 
     tidy("sku", str(item.sku), _sku, refuses=True)
     tidy("name", item.name, lambda text: _text(text, 200), refuses=True)
-    tidy("noun_phrase", item.noun_phrase or None, spoken, refuses=False)
+    tidy("noun_phrase", item.noun_phrase, spoken, refuses=False)
     tidy("category", item.category, lambda text: _text(text.replace("-", " "), 80).lower(), refuses=False)
     tidy("description", item.description, lambda text: _text(text, 2_000), refuses=False)
     tidy("price", item.price, _price, refuses=True)
@@ -234,7 +239,7 @@ def store(*, items: Sequence[ProductInput], now: datetime | None = None) -> Upse
         for name, value in given.items():
             setattr(product, name, value)
         product.name = product.name or sku
-        if "noun_phrase" not in given and (was_derived or not product.noun_phrase):
+        if "noun_phrase" not in given and was_derived:
             product.noun_phrase = noun_phrase(product.name) if product.name != sku else ""
         if product.pk is None or before != {name: getattr(product, name) for name in _FIELDS}:
             created += product.pk is None
