@@ -1,0 +1,5 @@
+"""The marketer's pages: campaigns, brands, people, segments, catalogue, imports and what may be said."""
+
+from campaigns.admin import brands, campaigns, catalogue, people
+
+__all__ = ["brands", "campaigns", "catalogue", "people"]

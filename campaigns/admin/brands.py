@@ -1,0 +1,76 @@
+"""Brands: who speaks. Every saved state is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from campaigns import brands
+from campaigns.admin.forms import RowForm, WordsField, lines
+from campaigns.models import Brand
+from personalize.core.admin_pages import Page, person, stack
+
+
+class BrandForm(RowForm):
+    avoid = WordsField(
+        required=False, label="Words to avoid", help_text="Separated by commas. A piece that says one is held back."
+    )
+
+    class Meta:
+        model = Brand
+        exclude = ("version",)  # noqa: DJ006 (the page lists its fields)
+        widgets = {"about": lines(2), "voice": lines(2), "postal_address": lines(2)}
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        for name in ("name", "sender_name", "sender_email", "reply_to"):
+            if any(ord(character) < 32 for character in str(given.get(name) or "")):
+                self.add_error(name, ValidationError("A line break or control character stands here."))
+        return given
+
+
+@admin.register(Brand)
+class BrandPage(Page):
+    form = BrandForm
+    list_display = ("what", "sender", "version", "updated_at")
+    search_fields = ("name",)
+    ordering = ("name",)
+    sortable_by = ()
+    prepopulated_fields = {"slug": ("name",)}
+    change_form_outer_after_template = "admin/campaigns/brand/versions.html"
+    empty_title = "No brand yet"
+    empty_help = "A brand says who speaks: its voice, words it avoids, sender, postal address and legal footer. Every campaign has one."
+    fieldsets = (
+        ("Who speaks", {"fields": ("name", "slug", "about", "voice", "avoid")}),
+        ("In every mail", {"fields": ("sender_name", "sender_email", "reply_to", "postal_address", "legal_footer")}),
+    )
+
+    @admin.display(description="Brand")
+    def what(self, brand: Brand) -> SafeString:
+        return stack(brand.name, brand.about)
+
+    @admin.display(description="Sender")
+    def sender(self, brand: Brand) -> SafeString:
+        return stack(brand.sender_name, brand.sender_email)
+
+    def save_model(self, request: HttpRequest, obj: Brand, form: Any, change: bool) -> None:
+        brands.save(brand=obj, by=person(request))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if obj is not None and obj.campaigns.exists():
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        context = dict(extra_context or {})
+        brand = self.get_object(request, object_id) if object_id else None
+        if brand is not None:
+            context["versions"] = brand.versions.select_related("created_by").order_by("-number")[:20]
+        return super().changeform_view(request, object_id, form_url, context)

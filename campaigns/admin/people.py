@@ -1,0 +1,196 @@
+"""People as the CRM knows them, what may be kept about them, and who must not be written to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch, Q, QuerySet
+from django.db.models.functions import Lower
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_GET, require_http_methods
+
+from campaigns import people
+from campaigns.models import AttributeDefinition, Channel, Consent, ConsentStatus, Profile, Suppression
+from personalize.core.admin_pages import Confirmation, Page, ReadOnlyPage, attempt, badge, confirm, need, person, stack
+
+EVENTS_SHOWN, PIECES_SHOWN = 40, 20
+
+
+class LifecycleFilter(admin.SimpleListFilter):
+    title = "lifecycle"
+    parameter_name = "lifecycle"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        words = ("new", "active", "loyal", "lapsed", "vip", "cart left behind", "browsing", "prospect")
+        return [(word, word.capitalize()) for word in words]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Profile]) -> QuerySet[Profile]:
+        return queryset.filter(lifecycle=self.value()) if self.value() else queryset
+
+
+@admin.register(Profile)
+class ProfilePage(ReadOnlyPage):
+    """Profiles are written by import and API alone; here they are read, and erased."""
+
+    list_display = ("who", "lifecycle_badge", "trait_list", "agreed", "updated_at")
+    list_filter = (LifecycleFilter,)
+    search_fields = ("external_id",)
+    search_help_text = "The CRM's id, or a whole e-mail address"
+    ordering = ("-id",)
+    sortable_by = ()
+    empty_title = "Nobody here yet"
+    empty_help = "Import people from a CSV file, or let the CRM send them by the API. Traits are derived by your rules."
+    empty_link = ("Import a file", "admin:campaigns_import_upload")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        given = Consent.objects.filter(status=ConsentStatus.GIVEN).order_by("channel")
+        return (
+            super()
+            .get_queryset(request)
+            .defer("attributes")
+            .prefetch_related(Prefetch("consents", queryset=given, to_attr="given"))
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = queryset.alias(address=Lower("email"))
+        return found.filter(Q(external_id__startswith=term) | Q(address=term.lower())), False
+
+    @admin.display(description="Person")
+    def who(self, profile: Profile) -> SafeString:
+        name = f"{profile.first_name} {profile.last_name}".strip()
+        return stack(name or profile.external_id, profile.external_id if name else "no name")
+
+    @admin.display(description="Lifecycle")
+    def lifecycle_badge(self, profile: Profile) -> SafeString:
+        return badge(profile.lifecycle.capitalize() or "Not derived yet", "info" if profile.lifecycle else "quiet")
+
+    @admin.display(description="Traits")
+    def trait_list(self, profile: Profile) -> SafeString:
+        more = f" +{len(profile.traits) - 3}" if len(profile.traits) > 3 else ""
+        return format_html('<span class="pz-sub">{}{}</span>', "; ".join(profile.traits[:3]) or "—", more)
+
+    @admin.display(description="May get")
+    def agreed(self, profile: Any) -> SafeString:
+        labels = [Channel(c.channel).label for c in profile.given]
+        badges = format_html_join("", "{}", ((badge(label, "good"),) for label in labels))
+        return format_html('<span class="pz-badges">{}</span>', badges or badge("Nothing", "quiet"))
+
+    def pages(self) -> list[URLPattern]:
+        return [self.at("<int:pk>/erase/", self.erase, "campaigns_profile_erase")]
+
+    @method_decorator(require_GET)
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        profile = self.get_object(request, object_id)
+        if profile is None:
+            raise Http404
+        if not self.has_view_permission(request, profile):
+            raise PermissionDenied
+        labels = {d.name: d for d in AttributeDefinition.objects.all()}
+        # Only what is on the allow-list is shown, whatever an older import may have left behind.
+        attributes = [
+            (labels[name].label, value, labels[name].is_protected)
+            for name, value in sorted(profile.attributes.items())
+            if name in labels
+        ]
+        context = self.frame(
+            request,
+            title=str(profile.external_id),
+            original=profile,
+            profile=profile,
+            attributes=attributes,
+            consents=profile.consents.order_by("channel"),
+            events=profile.events.select_related("product").order_by("-occurred_at")[:EVENTS_SHOWN],
+            events_total=profile.events.count(),
+            pieces=profile.pieces.select_related("run__campaign").order_by("-id")[:PIECES_SHOWN],
+            may_erase=request.user.has_perm("campaigns.delete_profile"),
+            may_see_pieces=request.user.has_perm("generation.view_piece"),
+        )
+        return TemplateResponse(request, "admin/campaigns/profile/page.html", context)
+
+    @method_decorator(require_http_methods(["GET", "POST"]))
+    def erase(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "campaigns.delete_profile")
+        profile = self.load(request, pk)
+        if request.method == "POST":
+            done = "Erased: profile, events, embedding and texts are gone. A keyed hash keeps the address from being mailed again."  # fmt: skip
+            if attempt(request, lambda: people.erase(external_id=profile.external_id, by=person(request)), done=""):
+                messages.success(request, done)
+                return HttpResponseRedirect(reverse("admin:campaigns_profile_changelist"))
+            return HttpResponseRedirect(reverse("admin:campaigns_profile_change", args=[pk]))
+        asked = Confirmation(
+            title=f"Erase {profile.external_id}?",
+            sentence=(
+                "Everything known about this person goes: profile, events, consents, embedding and every text written "
+                "for them. Only a keyed hash of the address stays, so that a later import cannot write to them again."
+            ),
+            button="Erase this person",
+            back=reverse("admin:campaigns_profile_change", args=[pk]),
+            rows=(("Events", profile.events.count()), ("Texts", profile.pieces.count())),
+            danger=True,
+        )
+        return confirm(self, request, asked)
+
+
+@admin.register(AttributeDefinition)
+class AttributePage(Page):
+    list_display = ("what", "kind", "segments", "protected")
+    search_fields = ("name", "label")
+    ordering = ("name",)
+    sortable_by = ()
+    empty_title = "No attribute is kept yet"
+    empty_help = (
+        "What is not defined here is dropped on arrival. Define only what a segment or a trait rule needs; "
+        "secrets such as passwords or card numbers are refused whatever is defined."
+    )
+    fields = ("name", "label", "kind", "in_segments", "is_protected")
+
+    @admin.display(description="Attribute")
+    def what(self, row: AttributeDefinition) -> SafeString:
+        return stack(row.label, row.name)
+
+    @admin.display(description="In segments")
+    def segments(self, row: AttributeDefinition) -> SafeString:
+        return badge("Yes", "good") if row.in_segments else badge("No", "quiet")
+
+    @admin.display(description="Protected")
+    def protected(self, row: AttributeDefinition) -> SafeString:
+        return badge("Never in a text", "warn") if row.is_protected else badge("—", "quiet")
+
+
+@admin.register(Suppression)
+class SuppressionPage(ReadOnlyPage):
+    list_display = ("address", "channel_badge", "reason_badge", "created_at")
+    list_filter = ("channel", "reason")
+    ordering = ("-created_at",)
+    sortable_by = ()
+    fields = ("channel", "reason", "created_at")
+    empty_title = "Nobody is suppressed"
+    empty_help = "Unsubscribed, bounced, complained or erased addresses appear here, as keyed hashes. Nothing is sent to them."
+
+    @admin.display(description="Address")
+    def address(self, row: Suppression) -> SafeString:
+        return format_html("<code>{}…</code>", row.address_hash[:12])
+
+    @admin.display(description="Channel")
+    def channel_badge(self, row: Suppression) -> SafeString:
+        return badge(row.get_channel_display(), "plain")
+
+    @admin.display(description="Reason")
+    def reason_badge(self, row: Suppression) -> SafeString:
+        return badge(row.get_reason_display(), "warn")
+
+

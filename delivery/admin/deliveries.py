@@ -1,0 +1,158 @@
+"""Deliveries: what was handed over, and the uncertain ones that a person must settle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db.models import QuerySet
+from django.urls import URLPattern, reverse
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from campaigns.models import Run
+from delivery import exports, sending
+from delivery.admin.previews import preview
+from delivery.models import Delivery, DeliveryStatus, ExportFile
+from generation.models import Piece, Status
+from personalize.core.admin_pages import Confirmation, ReadOnlyPage, attempt, badge, confirm, log, need, person, stack
+from personalize.core.errors import DomainError
+
+TONE = {
+    DeliveryStatus.CLAIMED: "info",
+    DeliveryStatus.HANDED_OVER: "good",
+    DeliveryStatus.RETRY: "warn",
+    DeliveryStatus.FAILED: "bad",
+    DeliveryStatus.UNKNOWN: "bad",
+}
+
+
+def _obstacle(run: Run, approved: int) -> str:
+    if not approved:
+        return "Nothing approved waits for export."
+    return "" if run.released_at else "Release the run for sending first: an export hands pieces over."
+
+
+@admin.register(Delivery)
+class DeliveryPage(ReadOnlyPage):
+    list_display = ("what", "channel_badge", "status_badge", "attempts", "said", "created_at", "settle")
+    list_filter = ("status", "channel", "transport")
+    ordering = ("-created_at",)
+    sortable_by = ()
+    fields = ("piece", "channel", "transport", "status", "message_id", "rendered_hash", "attempts", "retry_after", "response", "created_at", "finished_at")  # fmt: skip
+    empty_title = "Nothing has left yet"
+    empty_help = "Approved pieces leave once their run is released. Each attempt is one row here, made before it is sent."
+    empty_link = ("Open the runs", "admin:campaigns_run_changelist")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("piece__run__campaign")
+
+    @admin.display(description="Piece")
+    def what(self, row: Delivery) -> SafeString:
+        return stack(row.piece.run.campaign.name, f"piece {row.piece_id} · {row.message_id}")
+
+    @admin.display(description="Channel")
+    def channel_badge(self, row: Delivery) -> SafeString:
+        return badge(row.get_channel_display(), "plain")
+
+    @admin.display(description="Status")
+    def status_badge(self, row: Delivery) -> SafeString:
+        return badge(row.get_status_display(), TONE[DeliveryStatus(row.status)])
+
+    @admin.display(description="Answer")
+    def said(self, row: Delivery) -> str:
+        return row.response or "—"
+
+    @admin.display(description="")
+    def settle(self, row: Delivery) -> SafeString | str:
+        if row.piece.status != Status.UNKNOWN:
+            return ""
+        return format_html('<a class="pz-btn pz-small" href="{}">Settle…</a>', reverse("admin:delivery_piece_settle", args=[row.piece_id]))
+
+    def pages(self) -> list[URLPattern]:
+        return [
+            self.at("preview/<int:pk>/", preview, "delivery_piece_preview"),
+            self.at("settle/<int:pk>/", self.settle_piece, "delivery_piece_settle"),
+            self.at("export/<int:pk>/", self.export, "delivery_run_export"),
+            self.at("export/file/<int:pk>/", self.download, "delivery_export_file"),
+        ]
+
+    @method_decorator(require_http_methods(["GET", "POST"]))
+    def settle_piece(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """A person says whether an uncertain message arrived; nothing is ever sent again without that."""
+        need(request, "campaigns.send_campaign", "delivery.view_delivery")
+        piece = Piece.objects.select_related("run__campaign", "delivery").filter(pk=pk).first()
+        if piece is None or not hasattr(piece, "delivery"):
+            raise Http404
+        back = reverse("admin:delivery_delivery_changelist") + "?status__exact=unknown"
+        verdicts = (
+            (str(sending.Resolution.DELIVERED), "It arrived: the reader or the mail server confirms it"),
+            (str(sending.Resolution.SEND_AGAIN), "It did not arrive: it may be sent again"),
+            (str(sending.Resolution.WITHDRAW), "Leave it: do not send it again"),
+        )
+        verdict = request.POST.get("reason", "")
+        if request.method == "POST" and verdict in dict(verdicts):
+            if attempt(
+                request,
+                lambda: sending.resolve_unknown(piece_id=pk, by=person(request), verdict=verdict),
+                done="Settled.",
+            ):
+                log(request, piece, f"Uncertain delivery settled: {verdict}.")
+            return HttpResponseRedirect(back)
+        asked = Confirmation(
+            title=f"Did piece {pk} arrive?",
+            sentence=(
+                "The connection broke while this message was handed over, so nobody knows. Look into the mail "
+                f"server's log for {piece.delivery.message_id}, then say what you found."
+            ),
+            button="Settle it",
+            back=back,
+            rows=(("Campaign", piece.run.campaign.name), ("Server's last words", piece.delivery.response or "none")),
+            reasons=verdicts,
+            blocked="" if piece.status == Status.UNKNOWN else "This delivery is not uncertain any more.",
+        )
+        return confirm(self, request, asked)
+
+    @method_decorator(require_http_methods(["GET", "POST"]))
+    def export(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "campaigns.send_campaign")
+        run = Run.objects.select_related("campaign").filter(pk=pk).first()
+        if run is None:
+            raise Http404
+        back = reverse("admin:campaigns_run_change", args=[pk])
+        if request.method == "POST":
+            if attempt(request, lambda: exports.export_run(run=run, by=person(request)), done="Exported."):
+                log(request, run, "Exported.")
+            return HttpResponseRedirect(reverse("admin:delivery_run_export", args=[pk]))
+        files = list(ExportFile.objects.filter(run=run).order_by("-created_at")[:20])
+        approved = Piece.objects.filter(run=run, status=Status.APPROVED, channel__in=exports.FILE_CHANNELS).count()
+        asked = Confirmation(
+            title=f"Export “{run.campaign.name}”",
+            sentence="Approved ads are written to one file per channel, ready to upload to the platform.",
+            button=f"Export {approved:,} piece{'' if approved == 1 else 's'}",
+            back=back,
+            rows=(("Approved, for a file", approved),),
+            links=tuple(
+                (f"{f.path} ({f.rows} rows, {f.created_at:%d %b %H:%M})", reverse("admin:delivery_export_file", args=[f.pk]))
+                for f in files
+            ),
+            blocked=_obstacle(run, approved),
+        )
+        return confirm(self, request, asked)
+
+    @method_decorator(require_GET)
+    def download(self, request: HttpRequest, pk: int) -> FileResponse:
+        need(request, "campaigns.send_campaign")
+        row = ExportFile.objects.filter(pk=pk).first()
+        if row is None:
+            raise Http404
+        try:
+            path = exports.location(row)
+        except DomainError as error:
+            raise Http404 from error
+        if not path.is_file():
+            raise Http404
+        return FileResponse(path.open("rb"), as_attachment=True, filename=path.name, content_type="text/csv")

@@ -1,0 +1,109 @@
+"""Decisions over many pieces: first a page that spells out how many and which, then one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.contrib.admin import helpers
+from django.contrib.postgres.aggregates import StringAgg
+from django.db.models import Count, Q, QuerySet, TextField, Value
+from django.db.models.functions import MD5, Cast, Concat
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.http import urlencode
+
+from campaigns.models import Channel
+from generation.models import Piece, RejectReason, Status
+from personalize.core.admin_pages import log, need, person
+from personalize.core.errors import DomainError
+
+if TYPE_CHECKING:
+    from generation.admin.queue import QueuePage
+
+SHOWN = 8  # openings shown on the page: enough to notice a wrong filter
+
+
+def fingerprint(pieces: QuerySet[Piece]) -> str:
+    """The set of pieces and their revisions as one string: what was confirmed is what is decided."""
+    pair = Concat(Cast("pk", TextField()), Value(":"), Cast("revision", TextField()))
+    made = pieces.order_by().aggregate(made=MD5(StringAgg(pair, ",", order_by="pk")))["made"]
+    return str(made or "")
+
+
+def decide(page: QueuePage, request: HttpRequest, queryset: QuerySet[Piece], *, verdict: str) -> HttpResponse | None:
+    """First POST: the confirmation. Second, with the fingerprint: the decision, and how each piece fared."""
+    need(request, "generation.review_piece")
+    pieces = Piece.objects.filter(pk__in=queryset.order_by().values("pk"), status=Status.IN_REVIEW)
+    seen = request.POST.get("fingerprint", "")
+    reason = request.POST.get("reason", "")
+    if seen and reason not in RejectReason.values and verdict == "reject":
+        messages.error(request, "Choose a reason: it tells the writer what to do better.")
+        return _ask(page, request, pieces, verdict)
+    if not seen:
+        return _ask(page, request, pieces, verdict)
+    if seen != fingerprint(pieces):
+        messages.warning(request, "The list changed since you looked: some pieces came, went or were edited. Look again.")
+        return _ask(page, request, pieces, verdict)
+    return _do(request, pieces, verdict=verdict, reason=reason, note=request.POST.get("note", "").strip()[:500])
+
+
+def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict: str) -> HttpResponse | None:
+    counted = pieces.aggregate(
+        total=Count("pk"),
+        blocked=Count("pk", filter=Q(blocking__gt=0)),
+        warned=Count("pk", filter=Q(blocking=0, warnings__gt=0)),
+        clean=Count("pk", filter=Q(blocking=0, warnings=0)),
+        mine=Count("pk", filter=Q(edited_by=request.user.pk)),
+    )
+    if not counted["total"]:
+        messages.warning(request, "None of the chosen pieces is in review: there is nothing to decide.")
+        return None
+    by_channel = pieces.order_by().values_list("channel").annotate(count=Count("pk")).order_by("-count")
+    sample = pieces.select_related("run__campaign", "profile").order_by("-blocking", "-warnings", "score", "id")
+    from generation.admin import texts
+
+    shown = [
+        {"pk": p.pk, "text": texts.first_line(p, texts.mapping(p)), "blocked": p.blocking, "warned": p.warnings}
+        for p in sample[:SHOWN]
+    ]
+    context = page.frame(
+        request,
+        title="Approve pieces" if verdict == "approve" else "Reject pieces",
+        verdict=verdict,
+        counted=counted,
+        channels=[(Channel(channel).label, count) for channel, count in by_channel],
+        sample=shown,
+        more=max(0, counted["total"] - len(shown)),
+        fingerprint=fingerprint(pieces),
+        reasons=RejectReason.choices,
+        action=request.POST.get("action", ""),
+        across=request.POST.get("select_across", "0"),
+        selected=request.POST.getlist(helpers.ACTION_CHECKBOX_NAME),
+        checkbox=helpers.ACTION_CHECKBOX_NAME,
+        cancel="?" + urlencode(request.GET, doseq=True),
+    )
+    return TemplateResponse(request, "admin/generation/piece/bulk.html", context)
+
+
+def _do(request: HttpRequest, pieces: QuerySet[Piece], *, verdict: str, reason: str, note: str) -> None:
+    from generation import review
+
+    seen = dict(pieces.values_list("pk", "revision"))
+    runs = {piece.run_id: piece.run for piece in pieces.select_related("run").order_by("run").distinct("run")}
+    try:
+        result = review.decide_many(
+            verdict="approve" if verdict == "approve" else "reject",
+            by=person(request),
+            piece_ids=seen,
+            revisions=seen,
+            reason=reason,
+            note=note,
+        )
+    except DomainError as error:
+        messages.error(request, str(error))
+        return
+    sentence = f"{result}."
+    messages.success(request, sentence)
+    for run in runs.values():
+        log(request, run, f"Decided in bulk: {sentence}")

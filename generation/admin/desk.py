@@ -1,0 +1,393 @@
+"""The review desk: one piece with everything that a decision rests on, and the buttons to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_GET, require_POST
+
+from generation import review
+from generation.admin import texts
+from generation.admin.queue import MANY, RISKIEST_FIRST, TONE, QueuePage, narrowed, rule_in_words
+from generation.models import Finding, Piece, PieceEvent, RejectReason, Severity, Status
+from generation.transitions import StalePiece
+from personalize.core.admin_pages import log, need, person
+from personalize.core.errors import DomainError
+
+FILTERS_VAR = "_changelist_filters"
+KEYS = (
+    ("a", "Approve"),
+    ("r", "Reject: choose a reason, Enter sends"),
+    ("e", "Edit the text"),
+    ("w", "Write again with a hint"),
+    ("j", "Next piece"),
+    ("k", "Previous piece"),
+    ("u", "Undo the last decision"),
+    ("?", "This help"),
+    ("Esc", "Close what is open"),
+)
+
+
+def after(piece: Piece) -> Q:
+    """The pieces behind this one in the order RISKIEST_FIRST; a missing score stands last."""
+    if piece.score is None:
+        tail = Q(score__isnull=True, pk__gt=piece.pk)
+    else:
+        tail = Q(score__gt=piece.score) | Q(score__isnull=True) | Q(score=piece.score, pk__gt=piece.pk)
+    same = Q(blocking=piece.blocking, warnings=piece.warnings)
+    return Q(blocking__lt=piece.blocking) | Q(blocking=piece.blocking, warnings__lt=piece.warnings) | same & tail
+
+
+def before(piece: Piece) -> Q:
+    if piece.score is None:
+        tail = Q(score__isnull=False) | Q(score__isnull=True, pk__lt=piece.pk)
+    else:
+        tail = Q(score__lt=piece.score) | Q(score=piece.score, pk__lt=piece.pk)
+    same = Q(blocking=piece.blocking, warnings=piece.warnings)
+    return Q(blocking__gt=piece.blocking) | Q(blocking=piece.blocking, warnings__gt=piece.warnings) | same & tail
+
+
+class DeskPage(QueuePage):
+    change_form_template = "admin/generation/piece/desk.html"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # the text is edited on the desk, by review.edit
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def pages(self) -> list[URLPattern]:
+        return [
+            self.at("<int:pk>/approve/", self.approve, "generation_piece_approve"),
+            self.at("<int:pk>/reject/", self.reject, "generation_piece_reject"),
+            self.at("<int:pk>/edit/", self.edit, "generation_piece_edit"),
+            self.at("<int:pk>/write-again/", self.write_again, "generation_piece_write_again"),
+            self.at("<int:pk>/reopen/", self.reopen, "generation_piece_reopen"),
+        ]
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    @method_decorator(require_GET)
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        piece = self.get_object(request, object_id)
+        if piece is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
+        if not self.has_view_permission(request, piece):
+            raise PermissionDenied
+        return self.desk(request, piece)
+
+    def desk(
+        self, request: HttpRequest, piece: Piece, *, draft: dict[str, Any] | None = None, status: int = 200
+    ) -> HttpResponse:
+        chosen = _filters(request)
+        queue = narrowed(self.get_queryset(request), QueryDict(chosen))
+        found = list(Finding.objects.filter(piece=piece, revision=piece.revision).order_by("id"))
+        found.sort(key=lambda f: list(Severity.values).index(f.severity))
+        user = person(request)
+        state = Status(piece.status)
+        may_review = request.user.has_perm("generation.review_piece")
+        context = self.frame(
+            request,
+            title=f"Piece {piece.pk}",
+            original=piece,
+            piece=piece,
+            state=state,
+            tone=TONE[state],
+            brief=piece.run.brief,
+            values=_values(piece),
+            fields=texts.marked(piece, found),
+            form_fields=_form_fields(piece, draft),
+            editing=draft is not None,
+            findings=[(f, rule_in_words(f.rule), _quoted(piece, f)) for f in found],
+            ledger=texts.ledger(piece),
+            traits=texts.used_traits(piece),
+            products=[s for s in texts.sources(piece).values() if s.kind == "product"],
+            unsent=_not_sent(piece),
+            candidates=_candidates(piece),
+            history=PieceEvent.objects.filter(piece_id=piece.pk).order_by("-id")[:50],
+            reasons=RejectReason.choices,
+            keys=KEYS,
+            may_review=may_review,
+            may_edit=request.user.has_perm("generation.edit_piece") and state == Status.IN_REVIEW,
+            own_edit=piece.edited_by_id == user.pk,
+            deciding=may_review and state == Status.IN_REVIEW,
+            undoable=may_review and state in (Status.APPROVED, Status.REJECTED),
+            decided=_decided(request) if may_review else None,
+            filters=chosen,
+            back=reverse("admin:generation_piece_changelist") + (f"?{chosen}" if chosen else ""),
+            **self._place(queue, piece, chosen),
+        )
+        return TemplateResponse(request, "admin/generation/piece/desk.html", context, status=status)
+
+    def _place(self, queue: QuerySet[Piece], piece: Piece, chosen: str) -> dict[str, Any]:
+        bare = queue.order_by().select_related(None).prefetch_related(None)
+        following = bare.filter(after(piece)).order_by(*RISKIEST_FIRST).values_list("pk", flat=True).first()
+        ahead = (
+            bare.filter(before(piece))
+            .order_by("blocking", "warnings", F("score").desc(nulls_first=True), "-id")
+            .values_list("pk", flat=True)
+            .first()
+        )
+        left = bare[: MANY + 1].count()
+        return {
+            "next_url": _desk_url(following, chosen) if following else "",
+            "previous_url": _desk_url(ahead, chosen) if ahead else "",
+            "left": f"{MANY:,}+" if left > MANY else f"{left:,}",
+        }
+
+    # -- deciding --------------------------------------------------------------------------------
+
+    @method_decorator(require_POST)
+    def approve(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "generation.review_piece")
+        piece = self.load(request, pk)
+        note = request.POST.get("note", "").strip()[:500]
+        return self._decide(
+            request,
+            piece,
+            "Approved",
+            lambda: review.approve(piece_id=pk, revision=_revision(request), by=person(request), note=note),
+        )
+
+    @method_decorator(require_POST)
+    def reject(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "generation.review_piece")
+        piece = self.load(request, pk)
+        reason = request.POST.get("reason", "")
+        if reason not in RejectReason.values:
+            messages.error(request, "Choose a reason: it tells the writer what to do better.")
+            return HttpResponseRedirect(_desk_url(pk, _filters(request)))
+        note = request.POST.get("note", "").strip()[:500]
+        return self._decide(
+            request,
+            piece,
+            "Rejected",
+            lambda: review.reject(
+                piece_id=pk, revision=_revision(request), by=person(request), reason=reason, note=note
+            ),
+        )
+
+    @method_decorator(require_POST)
+    def write_again(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "generation.review_piece")
+        piece = self.load(request, pk)
+        steer = request.POST.get("steer", "").strip()[:200]
+        return self._decide(
+            request,
+            piece,
+            "Sent back to be written again",
+            lambda: review.write_again(
+                piece_id=pk, revision=_revision(request), by=person(request), steer=steer
+            ),
+        )
+
+    @method_decorator(require_POST)
+    def reopen(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "generation.review_piece")
+        piece = self.load(request, pk)
+        try:
+            review.reopen(piece_id=pk, by=person(request))
+        except DomainError as error:
+            messages.error(request, _told(error, piece))
+        else:
+            log(request, piece, "Decision taken back.")
+            messages.success(request, f"Piece {pk} is back in review.")
+        return HttpResponseRedirect(_desk_url(pk, _filters(request)))
+
+    @method_decorator(require_POST)
+    def edit(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "generation.edit_piece")
+        piece = self.load(request, pk)
+        fields = _posted_fields(piece, request)
+        try:
+            review.edit(piece_id=pk, revision=_revision(request), fields=fields, by=person(request))
+        except DomainError as error:
+            messages.error(request, _told(error, piece))
+            # What was typed stays in the form; the revision is the new one, so that saving again is a choice.
+            return self.desk(request, self.load(request, pk), draft=fields, status=error.status)
+        log(request, piece, "Text edited.")
+        messages.success(request, "Saved and checked again. Somebody else approves what you wrote.")
+        return HttpResponseRedirect(_desk_url(pk, _filters(request)))
+
+    def _decide(
+        self, request: HttpRequest, piece: Piece, done: str, deed: Callable[[], object]
+    ) -> HttpResponse:
+        """One decision, then the next piece of the queue; a refusal stays on this one and says why."""
+        chosen = _filters(request)
+        try:
+            deed()
+        except DomainError as error:
+            messages.error(request, _told(error, piece))
+            return HttpResponseRedirect(_desk_url(piece.pk, chosen))
+        log(request, piece, f"{done}.")
+        queue = narrowed(self.get_queryset(request), QueryDict(chosen)).order_by(*RISKIEST_FIRST)
+        bare = queue.exclude(pk=piece.pk).select_related(None).prefetch_related(None).values_list("pk", flat=True)
+        following = bare.filter(after(piece)).first() or bare.first()
+        if following is None:
+            messages.success(request, f"{done}: piece {piece.pk}. That was the last one here.")
+            address = reverse("admin:generation_piece_changelist")
+            return HttpResponseRedirect(f"{address}?{chosen}" if chosen else address)
+        return HttpResponseRedirect(_desk_url(following, chosen, decided=piece.pk))
+
+
+def _filters(request: HttpRequest) -> str:
+    """The list's address parameters that this desk walks through, cleaned to the known names."""
+    raw = request.POST.get(FILTERS_VAR) or request.GET.get(FILTERS_VAR) or ""
+    from generation.admin.queue import NARROW
+
+    given = QueryDict(raw[:1000])
+    return urlencode({name: given[name] for name in NARROW if given.get(name)})
+
+
+def _desk_url(pk: int, chosen: str, *, decided: int | None = None) -> str:
+    address = reverse("admin:generation_piece_change", args=[pk])
+    query = {FILTERS_VAR: chosen} if chosen else {}
+    if decided is not None:
+        query["decided"] = str(decided)
+    return f"{address}?{urlencode(query)}" if query else address
+
+
+def _decided(request: HttpRequest) -> dict[str, Any] | None:
+    """The piece decided just before, for the undo button."""
+    given = request.GET.get("decided", "")
+    if not (given.isascii() and given.isdecimal() and len(given) < 19):
+        return None
+    last = Piece.objects.filter(pk=int(given)).values("pk", "status", "revision").first()
+    if last is None:
+        return None
+    last["words"] = {
+        Status.APPROVED: "approved",
+        Status.REJECTED: "rejected",
+        Status.DRAFT: "sent back to be written again",
+    }.get(Status(last["status"]), "decided")
+    last["undoable"] = last["status"] in (Status.APPROVED, Status.REJECTED)
+    return last
+
+
+def _revision(request: HttpRequest) -> int:
+    given = request.POST.get("revision", "")
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else -1
+
+
+def _told(error: DomainError, piece: Piece) -> str:
+    if not isinstance(error, StalePiece):
+        return str(error)
+    last = PieceEvent.objects.filter(piece_id=piece.pk).order_by("-id").first()
+    who = f" Last change: {last.actor_name or 'the system'}, {last.at:%d %b %H:%M}." if last else ""
+    return f"{error}{who}"
+
+
+def _values(piece: Piece) -> list[dict[str, Any]]:
+    """The run's values with how long each holds, as the campaign has them now."""
+    until = {v.name: v.valid_until for v in piece.run.campaign.values.all()}
+    said = {n for field in piece.fields.values() for n in _names(field)}
+    return [
+        {**value, "until": until.get(value.get("name", "")), "said": value.get("name") in said}
+        for value in piece.run.brief.get("values", [])
+    ]
+
+
+def _names(field: object) -> list[str]:
+    from generation.writer import values
+
+    items = field if isinstance(field, list) else [field]
+    return [name for item in items for name in values.names(str(item))]
+
+
+def _form_fields(piece: Piece, draft: dict[str, Any] | None) -> list[dict[str, Any]]:
+    held = piece.fields if draft is None else draft
+    rows = []
+    for spec in texts.spec_of(piece).fields:
+        value = held.get(spec.name, [] if spec.items else "")
+        text = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+        rows.append(
+            {
+                "name": spec.name,
+                "label": texts.label_of(spec.name),
+                "text": text,
+                "many": spec.items is not None,
+                "limit": texts.limit_of(spec),
+                "rows": min(16, max(1 + text.count("\n"), len(text) // 60 + 1)),
+            }
+        )
+    return rows
+
+
+def _posted_fields(piece: Piece, request: HttpRequest) -> dict[str, Any]:
+    """The form as fields of the channel; what the form does not hold stays as it is."""
+    fields: dict[str, Any] = {}
+    for spec in texts.spec_of(piece).fields:
+        given = request.POST.get(f"field_{spec.name}")
+        if given is None:
+            fields[spec.name] = piece.fields.get(spec.name, [] if spec.items else "")
+            continue
+        text = given.replace("\r\n", "\n").strip()
+        fields[spec.name] = [line.strip() for line in text.split("\n") if line.strip()] if spec.items else text
+    return fields
+
+
+def _quoted(piece: Piece, finding: Finding) -> str:
+    held = piece.fields.get(finding.field)
+    if isinstance(held, list):
+        held = held[finding.index] if finding.index < len(held) else ""
+    return str(held or "")[finding.start : finding.end][:120]
+
+
+def _candidates(piece: Piece) -> list[dict[str, Any]]:
+    known = texts.mapping(piece)
+    shown = []
+    for candidate in piece.candidates:
+        fields = candidate.get("fields", {})
+        shown.append(
+            {
+                "score": candidate.get("score"),
+                "findings": candidate.get("findings", []),
+                "fields": [
+                    (texts.label_of(name), [texts.filled(str(t), known) for t in (v if isinstance(v, list) else [v])])
+                    for name, v in fields.items()
+                    if v
+                ],
+            }
+        )
+    return shown
+
+
+def _not_sent(piece: Piece) -> list[str]:
+    """Names of what is known of the reader and never reached the writer. Names only: the desk needs no more."""
+    profile = piece.profile
+    if profile is None:
+        return []
+    known = [
+        label
+        for label, held in (
+            ("first name", profile.first_name),
+            ("last name", profile.last_name),
+            ("e-mail address", profile.email),
+            ("telephone number", profile.phone),
+            ("language", profile.locale),
+            ("time zone", profile.time_zone),
+        )
+        if held
+    ]
+    return [*known, "the CRM's id"]
+
+
+admin.site.register(Piece, DeskPage)

@@ -1,0 +1,54 @@
+"""Before a launch: what it would make, for how many, and who is left out and why. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef
+
+from campaigns import consent, segments
+from campaigns.models import Campaign, Channel, Consent, ConsentStatus
+from campaigns.models.channels import AD_CHANNELS, PERSONAL_CHANNELS
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelForecast:
+    label: str
+    pieces: int
+    left_out: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    readers: int  # people in the segment
+    channels: tuple[ChannelForecast, ...]
+
+    @property
+    def pieces(self) -> int:
+        return sum(channel.pieces for channel in self.channels)
+
+
+def forecast(campaign: Campaign) -> Forecast:
+    """Counted as a launch counts them, at this moment; the launch freezes its own."""
+    personal = [c for c in PERSONAL_CHANNELS if c in campaign.channels]
+    ads = [c for c in AD_CHANNELS if c in campaign.channels]
+    found: list[ChannelForecast] = []
+    readers = 0
+    if personal and campaign.segment is not None:
+        audience = segments.audience(campaign.segment)
+        readers = audience.count()
+        for channel in personal:
+            given = Consent.objects.filter(
+                profile=OuterRef("pk"), channel=channel, status=ConsentStatus.GIVEN
+            )
+            consented = audience.filter(Exists(given)).count()
+            reached = consent.may_receive(audience, channel=channel).count()
+            reasons = (
+                ("did not agree to it", readers - consented),
+                ("no address, or suppressed", consented - reached),
+            )
+            found.append(
+                ChannelForecast(Channel(channel).label, reached, tuple(r for r in reasons if r[1] > 0))
+            )
+    found += [ChannelForecast(f"{Channel(c).label}, for the audience", 1, ()) for c in ads]
+    return Forecast(readers, tuple(found))

@@ -1,0 +1,90 @@
+"""The sidebar, grouped as a marketer thinks. Each entry shows only to those who may open it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.urls import reverse
+
+# group -> (title, icon, address name, permission to see it)
+GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
+    (
+        "",
+        (
+            ("Today", "today", "index", ""),
+            ("Review queue", "rate_review", "generation_piece_changelist", "generation.view_piece"),
+        ),
+    ),
+    (
+        "Campaigns",
+        (
+            ("Campaigns", "campaign", "campaigns_campaign_changelist", "campaigns.view_campaign"),
+            ("Runs", "play_circle", "campaigns_run_changelist", "campaigns.view_run"),
+            ("Deliveries", "outgoing_mail", "delivery_delivery_changelist", "delivery.view_delivery"),
+            ("Brands", "storefront", "campaigns_brand_changelist", "campaigns.view_brand"),
+        ),
+    ),
+    (
+        "Readers",
+        (
+            ("People", "group", "campaigns_profile_changelist", "campaigns.view_profile"),
+            ("Segments", "filter_alt", "campaigns_segment_changelist", "campaigns.view_segment"),
+            ("Catalogue", "inventory_2", "campaigns_product_changelist", "campaigns.view_product"),
+            ("Imports", "upload_file", "campaigns_import_changelist", "campaigns.view_import"),
+        ),
+    ),
+    (
+        "What may be said",
+        (
+            ("Trait rules", "rule", "campaigns_traitrule_changelist", "campaigns.view_traitrule"),
+            (
+                "Kept attributes",
+                "fact_check",
+                "campaigns_attributedefinition_changelist",
+                "campaigns.view_attributedefinition",
+            ),
+            ("Suppressions", "block", "campaigns_suppression_changelist", "campaigns.view_suppression"),
+        ),
+    ),
+    (
+        "System",
+        (
+            (
+                "Writer versions",
+                "neurology",
+                "generation_modelversion_changelist",
+                "generation.view_modelversion",
+            ),
+            ("API keys", "key", "core_apikey_changelist", "core.view_apikey"),
+            ("Users", "person", "auth_user_changelist", "auth.view_user"),
+            ("Groups", "groups", "auth_group_changelist", "auth.view_group"),
+        ),
+    ),
+)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    user = request.user
+    if isinstance(user, AnonymousUser):
+        return []
+    groups: list[dict[str, Any]] = []
+    for title, entries in GROUPS:
+        items = [
+            {"title": label, "icon": icon, "link": reverse(f"admin:{name}")} | _badge(name)
+            for label, icon, name, permission in entries
+            if not permission or user.has_perm(permission)
+        ]
+        if items:
+            groups.append({"title": title, "items": items, "separator": bool(title)})
+    return groups
+
+
+def _badge(name: str) -> dict[str, str]:
+    if name != "generation_piece_changelist":
+        return {}
+    from generation.admin.queue import waiting
+
+    count = waiting()
+    return {"badge": count, "badge_variant": "primary"} if count else {}
