@@ -1,5 +1,23 @@
 """Addresses of this app below /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from campaigns.api import campaigns, events, people, products, runs
+
+urlpatterns = [
+    path("profiles/bulk", people.ProfilesBulkView.as_view(), name="api-profiles-bulk"),
+    # An id of the CRM's may hold a slash.
+    path("profiles/<path:external_id>/consents", people.ConsentsView.as_view(), name="api-consents"),
+    path("profiles/<path:external_id>", people.ProfileView.as_view(), name="api-profile"),
+    path("suppressions", people.SuppressionsView.as_view(), name="api-suppressions"),
+    path("events", events.EventsView.as_view(), name="api-events"),
+    path("products", products.ProductsView.as_view(), name="api-products"),
+    path("campaigns", campaigns.CampaignsView.as_view(), name="api-campaigns"),
+    path("campaigns/<slug:slug>", campaigns.CampaignView.as_view(), name="api-campaign"),
+    path("campaigns/<slug:slug>/pause", campaigns.PauseCampaignView.as_view(), name="api-campaign-pause"),
+    path("campaigns/<slug:slug>/resume", campaigns.ResumeCampaignView.as_view(), name="api-campaign-resume"),
+    path("campaigns/<slug:slug>/runs", runs.CampaignRunsView.as_view(), name="api-campaign-runs"),
+    path("runs/<int:run_id>/release", runs.ReleaseRunView.as_view(), name="api-run-release"),
+    path("runs/<int:run_id>/pause", runs.PauseRunView.as_view(), name="api-run-pause"),
+    path("runs/<int:run_id>/resume", runs.ResumeRunView.as_view(), name="api-run-resume"),
+]

@@ -1,5 +1,23 @@
 """Addresses of this app below /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from generation.api import deciding, metrics, pieces, runs
+from personalize.core.metrics import register
+
+register("pieces", metrics.pieces)
+
+urlpatterns = [
+    path("campaigns/<slug:slug>/launch", runs.LaunchView.as_view(), name="api-campaign-launch"),
+    path("runs/<int:run_id>", runs.RunView.as_view(), name="api-run"),
+    path("runs/<int:run_id>/cancel", runs.CancelRunView.as_view(), name="api-run-cancel"),
+    path("runs/<int:run_id>/approve-clean", runs.ApproveCleanView.as_view(), name="api-run-approve-clean"),
+    path("runs/<int:run_id>/pieces", pieces.RunPiecesView.as_view(), name="api-run-pieces"),
+    path("pieces", pieces.PiecesView.as_view(), name="api-pieces"),
+    path("pieces/decide", deciding.DecideView.as_view(), name="api-decide"),
+    path("pieces/<int:piece_id>/approve", deciding.ApproveView.as_view(), name="api-piece-approve"),
+    path("pieces/<int:piece_id>/reject", deciding.RejectView.as_view(), name="api-piece-reject"),
+    path("pieces/<int:piece_id>/edit", deciding.EditView.as_view(), name="api-piece-edit"),
+    path("pieces/<int:piece_id>/write-again", deciding.WriteAgainView.as_view(), name="api-piece-again"),
+    path("pieces/<int:piece_id>/reopen", deciding.ReopenView.as_view(), name="api-piece-reopen"),
+]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from django.contrib.auth.models import User
 from django.db import OperationalError, transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
-from personalize.core import idempotency, pagination
+from personalize.core import idempotency, pagination, problems
 from personalize.core.models import ApiKey, IdempotencyRecord, Scope
 from personalize.core.parsing import StrictJSONParser, check_text
 
@@ -30,13 +28,12 @@ class ApiView(APIView):
     """One operation per method. Declare `required_scopes` and `required_permissions` for each: without, it is shut.
 
     A write runs in one transaction with the stored answer of its Idempotency-Key, and again if the database
-    chose it as the victim of a deadlock. `atomic_writes = False` is for operations that must commit on the way.
+    chose it as the victim of a deadlock.
     """
 
     parser_classes = [StrictJSONParser]
     required_scopes: ClassVar[Mapping[str, Scope]] = {}
     required_permissions: ClassVar[Mapping[str, str]] = {}
-    atomic_writes: ClassVar[bool] = True
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -64,23 +61,17 @@ class ApiView(APIView):
         self.response = self.finalize_response(request, response, *args, **kwargs)
         return self.response
 
-    def replay(self, record: IdempotencyRecord) -> Response:
-        """The stored answer. An operation whose answer holds personal data stores less and builds it again here."""
-        assert record.status_code is not None
-        return Response(record.body, status=record.status_code, headers=record.headers)
+    def after_commit(self, request: Request, response: Response) -> Response:
+        """What the client gets, once the work is done and its answer stored; also of a replayed answer.
 
-    def stored_body(self, response: Response) -> Any:
-        """What of the answer is kept for replays."""
-        return json.loads(json.dumps(response.data, cls=JSONEncoder))
+        For operations that wait for something, or whose answer holds what should not be stored.
+        """
+        return response
 
     def _write(self, request: Request, work: Callable[[], Response]) -> Response:
         claim = self._claim(request)
         if isinstance(claim, IdempotencyRecord):
-            response = self.replay(claim)
-            response[idempotency.REPLAYED] = "true"
-            if response.status_code >= 400:
-                response.content_type = "application/problem+json"
-            return response
+            return self._replay(request, claim)
         try:
             response = self._attempt(work, claim)
         except idempotency.InProgress as error:
@@ -91,6 +82,17 @@ class ApiView(APIView):
             response = self.handle_exception(error)
             if claim is not None:
                 self._settle(claim, response)
+            return response
+        return self.after_commit(request, response)
+
+    def _replay(self, request: Request, record: IdempotencyRecord) -> Response:
+        assert record.status_code is not None
+        response = Response(record.body, status=record.status_code, headers=record.headers)
+        if record.status_code < 400:
+            response = self.after_commit(request, response)
+        else:
+            response.content_type = problems.CONTENT_TYPE
+        response[idempotency.REPLAYED] = "true"
         return response
 
     def _claim(self, request: Request) -> idempotency.Claim | IdempotencyRecord | None:
@@ -106,19 +108,16 @@ class ApiView(APIView):
     def _attempt(self, work: Callable[[], Response], claim: idempotency.Claim | None) -> Response:
         for left in reversed(range(_DEADLOCK_TRIES)):
             try:
-                with self._transaction():
+                with transaction.atomic():
                     response = work()
                     if claim is not None:
                         self._settle(claim, response)
                     return response
             except OperationalError as error:
                 retryable = getattr(error.__cause__, "sqlstate", None) in {"40P01", "40001"}
-                if not (self.atomic_writes and retryable and left):
+                if not (retryable and left):
                     raise
         raise AssertionError("unreachable")
-
-    def _transaction(self) -> AbstractContextManager[Any]:
-        return transaction.atomic() if self.atomic_writes else nullcontext()
 
     def _settle(self, claim: idempotency.Claim, response: Response) -> None:
         if response.status_code >= 500:
@@ -127,7 +126,7 @@ class ApiView(APIView):
             idempotency.store(
                 claim,
                 status_code=response.status_code,
-                body=self.stored_body(response),
+                body=json.loads(json.dumps(response.data, cls=JSONEncoder)),
                 headers=dict(response.items()),
             )
 
@@ -157,6 +156,11 @@ class ListQuery(Input):
         min_value=1, max_value=pagination.MAX_LIMIT, default=pagination.DEFAULT_LIMIT
     )
     cursor = serializers.CharField(default="", max_length=400, help_text="`next` of the page before")
+
+
+def person(request: Request) -> User:
+    """Who the key acts as; the permission class let nobody else in."""
+    return cast(User, request.user)
 
 
 def read(kind: type[serializers.Serializer[Any]], request: Request, **context: Any) -> dict[str, Any]:
@@ -208,11 +212,3 @@ def one(rows: QuerySet[Any], **by: Any) -> Any:
     if row is None:
         raise Http404
     return row
-
-
-IDEMPOTENCY_KEY = OpenApiParameter(
-    name=idempotency.HEADER,
-    type=OpenApiTypes.STR,
-    location=OpenApiParameter.HEADER,
-    description="A new UUID for each new request; repeat it with the same request and get the same answer.",
-)

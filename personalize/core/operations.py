@@ -1,0 +1,119 @@
+"""How an operation of the API describes itself to OpenAPI: one decorator, so that none forgets its problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+
+from personalize.core import idempotency, problems
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+Serializer = serializers.Serializer[Any]
+
+_ALWAYS = (400, 401, 403)
+_MEANING = {
+    400: "Something sent cannot be used; `errors` names each field.",
+    401: "No API key, or one that is not accepted.",
+    403: "The key lacks the scope, or its person the permission.",
+    404: "There is no such thing.",
+    409: "Its state does not allow it, or the first request of this Idempotency-Key is still at work.",
+    413: "The body is too large.",
+    422: "The Idempotency-Key was used for another request.",
+}
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    name=idempotency.HEADER,
+    type=OpenApiTypes.STR,
+    location=OpenApiParameter.HEADER,
+    description=(
+        "A new UUID for each new request. Repeated within 24 hours with the same request, it gets the stored "
+        "answer and the header Idempotent-Replayed: true; nothing is done twice."
+    ),
+)
+
+
+class NamedChoice(serializers.ChoiceField):
+    """A choice that is one named schema wherever it is used."""
+
+    def __init__(self, choices: Any, *, schema: str, **options: Any) -> None:
+        self.schema_name = schema
+        super().__init__(choices, **options)
+
+
+class ProblemError(serializers.Serializer[Any]):
+    pointer = serializers.CharField(help_text="JSON pointer into the body, as a fragment: #/items/3/email")
+    field = serializers.CharField(help_text="The same place with dots: items.3.email")
+    message = serializers.CharField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """RFC 9457."""
+
+    type = serializers.CharField(help_text="Stable: /problems/{code}; the address explains it")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    instance = serializers.CharField(help_text="urn:request:{X-Request-ID}; the log line has the same id")
+    errors = ProblemError(many=True, required=False)  # type: ignore[assignment]
+
+
+def operation(
+    name: str,
+    *,
+    tag: str,
+    summary: str,
+    answers: Mapping[int, Any],
+    body: Any = None,
+    query: type[Serializer] | None = None,
+    problem_statuses: Sequence[int] = (),
+    write: bool = False,
+    example: Any = None,
+    answer_example: Any = None,
+    headers: Sequence[OpenApiParameter] = (),
+) -> Callable[[Method], Method]:
+    """Describe one method of a view. The docstring of the method is the description."""
+    parameters: list[Any] = [query] if query else []
+    parameters += headers
+    statuses = {*_ALWAYS, *problem_statuses}
+    if write:
+        parameters.append(_IDEMPOTENCY_KEY)
+        statuses |= {409, 413, 422}
+    responses: dict[Any, Any] = {}
+    for status, answer in answers.items():
+        responses[status] = OpenApiResponse(answer) if answer else OpenApiResponse(description="No body.")
+    for status in sorted(statuses - set(answers)):
+        responses[status, problems.CONTENT_TYPE] = OpenApiResponse(Problem, description=_MEANING[status])
+    examples = []
+    if example is not None:
+        examples.append(OpenApiExample("Example", value=example, request_only=True))
+    if answer_example is not None:
+        codes = [str(status) for status in answers]
+        examples.append(
+            OpenApiExample("Answer", value=answer_example, response_only=True, status_codes=codes)
+        )
+    described: Callable[[Method], Method] = extend_schema(
+        operation_id=name,
+        summary=summary,
+        tags=[tag],
+        request=body,
+        responses=responses,
+        parameters=parameters,
+        examples=examples,
+    )
+    return described
+
+
+@cache
+def page_of(item: type[Serializer]) -> type[Serializer]:
+    """The schema of a page of items."""
+    name = f"{item.__name__}Page"
+    fields = {
+        "items": item(many=True),
+        "next": serializers.CharField(allow_null=True, help_text="Cursor of the following page; null: last"),
+        "__module__": item.__module__,
+    }
+    return type(name, (serializers.Serializer,), fields)
