@@ -205,6 +205,8 @@ def _new_message_id() -> str:
 
 
 def _may_receive(pieces: Sequence[Piece], channel: Channel) -> set[int]:
+    if channel not in PERSONAL_CHANNELS:
+        return set()
     ids = [piece.profile_id for piece in pieces if piece.profile_id is not None]
     people = Profile.objects.filter(pk__in=ids)
     return set(consent.may_receive(people, channel=channel).values_list("pk", flat=True))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -124,7 +125,8 @@ def _export(run: Run, channel: Channel, now: datetime) -> ExportFile | None:
             os.fsync(out.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         _give_back(file, ready)
         raise CannotWrite(f"The export file could not be written: {error.strerror}.") from error
     _finish(file, ready)

@@ -219,6 +219,8 @@ def _words(error: BaseException) -> str:
             return f"{code} {_text(answer)}"
         case smtplib.SMTPResponseException():
             return f"{error.smtp_code} {_text(error.smtp_error)}"
+        case AnymailError():  # its text repeats what was sent
+            return f"{type(error).__name__} {getattr(error, 'status_code', None) or ''}".strip()
     return f"{type(error).__name__}: {error}"
 
 
