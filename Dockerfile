@@ -51,7 +51,7 @@ COPY . .
 RUN python -m compileall -q campaigns delivery generation personalize \
     && SECRET_KEY=build HASH_KEY=build DATABASE_URL=postgresql://build/build \
        python manage.py collectstatic --no-input --verbosity 0
-USER personalize
+USER 10001:10001
 EXPOSE 8000
 # Web's own check; docker-compose.yml gives the workers and beat theirs.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 \

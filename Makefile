@@ -42,7 +42,7 @@ password:  ## a new password for the demo admin
 
 demo:  ## the whole road without a browser: import, write, check, approve, deliver; writes out/demo.json
 	@tools/bootstrap.sh run
-	@$(EMBEDDED) exec --fresh --migrate --workers -- $(PYTHON_IN_VENV) manage.py demo
+	@$(EMBEDDED) exec --fresh --migrate -- $(PYTHON_IN_VENV) manage.py demo $(ARGS)
 
 test:  ## checks and tests against a real PostgreSQL and Valkey; ARGS go to pytest
 	@tools/bootstrap.sh dev

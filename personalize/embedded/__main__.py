@@ -22,14 +22,7 @@ from personalize.embedded.machine import require_disk
 from personalize.embedded.places import StateFolder
 from personalize.embedded.postgres import programs
 from personalize.embedded.stack import CHECKOUT, Interrupted, Stack, base_environment, interrupt_on_signals
-from personalize.embedded.up import (
-    Options,
-    bring_up,
-    check_first,
-    finish_preparing_model,
-    start_preparing_model,
-    start_workers,
-)
+from personalize.embedded.up import Options, bring_up, check_first
 
 STOP_SECONDS = 40.0
 INTERRUPTED = 130
@@ -77,7 +70,6 @@ def parser() -> argparse.ArgumentParser:
         "--fast", action="store_true", help="servers that need not survive a crash, for tests"
     )
     execute.add_argument("--migrate", action="store_true", help="bring the schema up to date first")
-    execute.add_argument("--workers", action="store_true", help="with the model prepared, workers and beat")
     execute.add_argument("program", nargs=argparse.REMAINDER, metavar="PROGRAM …")
     execute.set_defaults(action=run_exec)
 
@@ -161,10 +153,6 @@ def exec_beside(stack: Stack, given: dict[str, str], options: argparse.Namespace
         if options.migrate:
             with stack.stages.stage("Database schema"):
                 stack.manage("migrate", "--no-input", "--verbosity", "0")
-        if options.workers:
-            finish_preparing_model(stack, start_preparing_model(stack))
-            with stack.stages.stage("Workers and beat"):
-                start_workers(stack)
         running = subprocess.Popen(program, env=stack.environment, cwd=CHECKOUT)
         stack.watch(until=lambda: running is not None and running.poll() is not None)
         return running.returncode

@@ -314,7 +314,7 @@ def test_the_image_does_not_run_as_root_and_holds_no_personal_file() -> None:
     dockerfile = (CHECKOUT / "Dockerfile").read_text()
     ignored = (CHECKOUT / ".dockerignore").read_text().splitlines()
 
-    assert re.findall(r"^USER (\w+)$", dockerfile, re.M) == ["personalize"]
+    assert re.findall(r"^USER (\S+)$", dockerfile, re.M) == ["10001:10001"]
     assert {".env", ".git", ".run", ".venv", "out"} <= set(ignored)
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.M):
         for path in source.split():
