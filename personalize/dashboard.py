@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +27,11 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["now"] = now
     if user.has_perm("generation.view_piece"):
         counts = _counts()
-        context |= {"counts": counts, "rules": _rules(), "writer": ModelVersion.objects.filter(is_active=True).first()}
+        context |= {
+            "counts": counts,
+            "rules": _rules(),
+            "writer": ModelVersion.objects.filter(is_active=True).first(),
+        }
     if user.has_perm("campaigns.view_run"):
         context["runs"] = _runs()
     if user.has_perm("delivery.view_delivery"):
@@ -39,7 +44,7 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             .only("name", "next_run_at")[:5]
         )
         context["held"] = Campaign.objects.exclude(held_because="").only("name", "held_because")[:5]
-        context["steps"] = _steps()
+        context["steps"] = _steps(user.has_perm)
         context["all_done"] = all(step["done"] for step in context["steps"])
     return context
 
@@ -62,9 +67,13 @@ def _counts() -> dict[str, int]:
 
 def _runs() -> list[dict[str, Any]]:
     newest = list(
-        Run.objects.exclude(status=RunStatus.CANCELLED).select_related("campaign").order_by("-created_at")[:RUNS_SHOWN]
+        Run.objects.exclude(status=RunStatus.CANCELLED)
+        .select_related("campaign")
+        .order_by("-created_at")[:RUNS_SHOWN]
     )
-    rows = Piece.objects.filter(run__in=newest).values_list("run", "status").annotate(n=Count("pk")).order_by()
+    rows = (
+        Piece.objects.filter(run__in=newest).values_list("run", "status").annotate(n=Count("pk")).order_by()
+    )
     counts: dict[int, dict[str, int]] = {run.pk: {} for run in newest}
     for run_id, status, n in rows:
         counts[run_id][status] = n
@@ -95,7 +104,13 @@ def _rules() -> list[dict[str, Any]]:
     )
     most = max((n for _, _, n in rows), default=0)
     return [
-        {"rule": rule, "words": rule_in_words(rule), "severity": severity, "count": n, "share": 100 * n // most}
+        {
+            "rule": rule,
+            "words": rule_in_words(rule),
+            "severity": severity,
+            "count": n,
+            "share": 100 * n // most,
+        }
         for rule, severity, n in rows
     ]
 
@@ -111,16 +126,60 @@ def _days(now: Any) -> list[dict[str, Any]]:
     )
     days = [first + timedelta(days=i) for i in range(DAYS_SHOWN)]
     most = max(rows.values(), default=0)
-    return [{"day": d, "count": rows.get(d, 0), "height": 100 * rows.get(d, 0) // most if most else 0} for d in days]
-
-
-def _steps() -> list[dict[str, Any]]:
-    """The road of a newcomer, each step with whether it was gone."""
     return [
-        {"done": Brand.objects.exists(), "words": "Describe your brand", "link": "admin:campaigns_brand_changelist", "help": "voice, words to avoid, sender and postal address"},
-        {"done": Profile.objects.exists(), "words": "Bring people in", "link": "admin:campaigns_import_upload", "help": "a CSV file, or the API"},
-        {"done": Campaign.objects.exists(), "words": "Write a brief", "link": "admin:campaigns_campaign_changelist", "help": "goal, facts, and every price and date as a value"},
-        {"done": Run.objects.exists(), "words": "Launch it", "link": "admin:campaigns_campaign_changelist", "help": "you see first how many pieces it would write"},
-        {"done": Piece.objects.filter(reviewed_at__isnull=False).exists(), "words": "Read and decide", "link": "admin:generation_piece_changelist", "help": "nothing leaves that nobody decided on"},
-        {"done": Run.objects.filter(released_at__isnull=False).exists(), "words": "Release the run", "link": "admin:campaigns_run_changelist", "help": "approved pieces wait until somebody says so"},
-    ]  # fmt: skip
+        {"day": d, "count": rows.get(d, 0), "height": 100 * rows.get(d, 0) // most if most else 0}
+        for d in days
+    ]
+
+
+def _steps(may: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """The road of a newcomer: each step, whether it was gone, and a link for those who may go it."""
+    runs, pieces = Run.objects.all(), Piece.objects.all()
+    steps = (
+        (
+            Brand.objects.exists(),
+            "Describe your brand",
+            "voice, words to avoid, sender and postal address",
+            "campaigns_brand_changelist",
+            "campaigns.add_brand",
+        ),
+        (
+            Profile.objects.exists(),
+            "Bring people in",
+            "a CSV file, or the API",
+            "campaigns_import_upload",
+            "campaigns.add_import",
+        ),
+        (
+            Campaign.objects.exists(),
+            "Write a brief",
+            "goal, facts, and every price and date as a value",
+            "campaigns_campaign_changelist",
+            "campaigns.view_campaign",
+        ),
+        (
+            runs.exists(),
+            "Launch it",
+            "you see first how many pieces it would write",
+            "campaigns_campaign_changelist",
+            "campaigns.view_campaign",
+        ),
+        (
+            pieces.filter(reviewed_at__isnull=False).exists(),
+            "Read and decide",
+            "nothing leaves that nobody decided on",
+            "generation_piece_changelist",
+            "generation.view_piece",
+        ),
+        (
+            runs.filter(released_at__isnull=False).exists(),
+            "Release the run",
+            "approved pieces wait until somebody says so",
+            "campaigns_run_changelist",
+            "campaigns.view_run",
+        ),
+    )
+    return [
+        {"done": done, "words": words, "help": help, "link": f"admin:{name}" if may(permission) else ""}
+        for done, words, help, name, permission in steps
+    ]

@@ -17,12 +17,14 @@ from personalize.core.admin_pages import Page, person, stack
 
 class BrandForm(RowForm):
     avoid = WordsField(
-        required=False, label="Words to avoid", help_text="Separated by commas. A piece that says one is held back."
+        required=False,
+        label="Words to avoid",
+        help_text="Separated by commas. A piece that says one is held back.",
     )
 
     class Meta:
         model = Brand
-        exclude = ("version",)  # noqa: DJ006 (the page lists its fields)
+        exclude = ("version",)
         widgets = {"about": lines(2), "voice": lines(2), "postal_address": lines(2)}
 
     def clean(self) -> dict[str, Any]:
@@ -43,10 +45,16 @@ class BrandPage(Page):
     prepopulated_fields = {"slug": ("name",)}
     change_form_outer_after_template = "admin/campaigns/brand/versions.html"
     empty_title = "No brand yet"
-    empty_help = "A brand says who speaks: its voice, words it avoids, sender, postal address and legal footer. Every campaign has one."
+    empty_help = (
+        "A brand says who speaks: its voice, words it avoids, sender, "
+        "postal address and legal footer. Every campaign has one."
+    )
     fieldsets = (
         ("Who speaks", {"fields": ("name", "slug", "about", "voice", "avoid")}),
-        ("In every mail", {"fields": ("sender_name", "sender_email", "reply_to", "postal_address", "legal_footer")}),
+        (
+            "In every mail",
+            {"fields": ("sender_name", "sender_email", "reply_to", "postal_address", "legal_footer")},
+        ),
     )
 
     @admin.display(description="Brand")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -19,7 +19,18 @@ from django.views.decorators.http import require_http_methods
 from campaigns import briefs, schedules
 from campaigns.admin.forms import CheckboxesField, RowForm, WordsField, lines
 from campaigns.models import Campaign, CampaignStatus, Channel, Fact, Run, ScheduleKind, SendPolicy, Value
-from personalize.core.admin_pages import Confirmation, Page, Rows, attempt, badge, confirm, log, need, person, stack
+from personalize.core.admin_pages import (
+    Confirmation,
+    Page,
+    Rows,
+    attempt,
+    badge,
+    confirm,
+    log,
+    need,
+    person,
+    stack,
+)
 from personalize.core.errors import DomainError, InvalidInput
 
 TONE = {
@@ -33,14 +44,18 @@ SCHEDULE_FIELDS = ("schedule", "schedule_at", "schedule_cron", "schedule_time_zo
 
 
 class CampaignForm(RowForm):
-    channels = CheckboxesField(choices=Channel.choices, help_text="Ads are written once for the audience, the others for each reader.")  # fmt: skip
+    channels = CheckboxesField(
+        choices=Channel.choices,
+        help_text="Ads are written once for the audience, the others for each reader.",
+    )
     must_mention = WordsField(
-        required=False, help_text="Names of values that each piece must contain, separated by commas: end_date, code"
+        required=False,
+        help_text="Names of values that each piece must contain, separated by commas: end_date, code",
     )
 
     class Meta:
         model = Campaign
-        exclude = ("status", "created_by", "next_run_at", "held_because")  # noqa: DJ006 (the page lists its fields)
+        exclude = ("status", "created_by", "next_run_at", "held_because")
         widgets = {"goal": lines(2), "audience": lines(2)}
 
     # Set by the page for each request: who is saving decides what may be chosen.
@@ -59,10 +74,14 @@ class CampaignForm(RowForm):
             and "send_policy" in self.changed_data
             and not self.may_send
         ):
-            self.add_error("send_policy", "Only somebody who may send can let pieces go out as they are approved.")
+            self.add_error(
+                "send_policy", "Only somebody who may send can let pieces go out as they are approved."
+            )
         active = self.instance.pk is not None and self.instance.status == CampaignStatus.ACTIVE
         if active and not self.may_launch and set(SCHEDULE_FIELDS) & set(self.changed_data):
-            self.add_error("schedule", "The campaign is active: somebody who may launch must change its schedule.")
+            self.add_error(
+                "schedule", "The campaign is active: somebody who may launch must change its schedule."
+            )
         return given
 
     def _check_schedule(self, given: dict[str, Any], kind: str | None) -> None:
@@ -109,7 +128,6 @@ class CampaignPage(Page):
     sortable_by = ()
     prepopulated_fields = {"slug": ("name",)}
     readonly_fields = ("next_times",)
-    radio_fields: dict[str, Any] = {}
     empty_title = "No campaign yet"
     empty_help = (
         "Add one, write its goal, facts and values, choose who it is for; then Launch shows "
@@ -125,15 +143,11 @@ class CampaignPage(Page):
         ("Review and sending", {"fields": ("review_policy", "send_policy")}),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         waiting = Run.objects.filter(campaign=OuterRef("pk"), pieces__status="in_review").order_by()
         counted = waiting.values("campaign").annotate(n=Count("pieces")).values("n")
-        return (
-            super()
-            .get_queryset(request)
-            .select_related("brand", "segment")
-            .annotate(waiting=Coalesce(Subquery(counted, output_field=IntegerField()), 0))
-        )
+        found: QuerySet[Any] = super().get_queryset(request).select_related("brand", "segment")
+        return found.annotate(waiting=Coalesce(Subquery(counted, output_field=IntegerField()), 0))
 
     @admin.display(description="Campaign")
     def what(self, campaign: Campaign) -> SafeString:
@@ -142,12 +156,18 @@ class CampaignPage(Page):
     @admin.display(description="Channels")
     def channel_badges(self, campaign: Campaign) -> SafeString:
         labels = [Channel(c).label for c in campaign.channels if c in Channel.values]
-        return format_html('<span class="pz-badges">{}</span>', format_html_join("", "{}", ((badge(x),) for x in labels)))
+        return format_html(
+            '<span class="pz-badges">{}</span>', format_html_join("", "{}", ((badge(x),) for x in labels))
+        )
 
     @admin.display(description="When")
     def when(self, campaign: Campaign) -> SafeString:
         due = f"next {campaign.next_run_at:%d %b, %H:%M} UTC" if campaign.next_run_at else ""
-        words = {ScheduleKind.MANUAL: "By hand", ScheduleKind.ONCE: "Once", ScheduleKind.CRON: "Again and again"}
+        words = {
+            ScheduleKind.MANUAL: "By hand",
+            ScheduleKind.ONCE: "Once",
+            ScheduleKind.CRON: "Again and again",
+        }
         return stack(words[ScheduleKind(campaign.schedule)], due)
 
     @admin.display(description="In review")
@@ -156,7 +176,9 @@ class CampaignPage(Page):
 
     @admin.display(description="Status")
     def status_badge(self, campaign: Campaign) -> SafeString:
-        return badge(campaign.get_status_display(), TONE[CampaignStatus(campaign.status)], title=campaign.held_because)
+        return badge(
+            campaign.get_status_display(), TONE[CampaignStatus(campaign.status)], title=campaign.held_because
+        )
 
     @admin.display(description="Next five times")
     def next_times(self, campaign: Campaign) -> SafeString | str:
@@ -168,18 +190,22 @@ class CampaignPage(Page):
             return str(error)
         if not times:
             return "No time to come: choose a later one."
-        rows = format_html_join("", "<li>{}</li>", ((f"{t:%A, %d %B %Y, %H:%M} ({t.tzname()})",) for t in times))
+        rows = format_html_join(
+            "", "<li>{}</li>", ((f"{t:%A, %d %B %Y, %H:%M} ({t.tzname()})",) for t in times)
+        )
         return format_html('<ol class="pz-plain">{}</ol>', rows)
 
     # -- the form --------------------------------------------------------------------------------
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        made = super().get_form(request, obj, change, **kwargs)
+        made = cast(type[CampaignForm], super().get_form(request, obj, change, **kwargs))
         made.may_launch = request.user.has_perm("campaigns.launch_campaign")
         made.may_send = request.user.has_perm("campaigns.send_campaign")
         return made
 
-    def save_model(self, request: HttpRequest, obj: Campaign, form: forms.ModelForm[Any], change: bool) -> None:
+    def save_model(
+        self, request: HttpRequest, obj: Campaign, form: forms.ModelForm[Any], change: bool
+    ) -> None:
         if not change:
             obj.created_by_id = person(request).pk
         super().save_model(request, obj, form, change)
@@ -240,7 +266,9 @@ class CampaignPage(Page):
                 "written": by_id[run.pk].total - by_id[run.pk].left,
                 "waiting": by_id[run.pk].waiting,
                 "sent": by_id[run.pk].sent,
-                "percent": round(100 * (1 - by_id[run.pk].left / by_id[run.pk].total)) if by_id[run.pk].total else 100,
+                "percent": round(100 * (1 - by_id[run.pk].left / by_id[run.pk].total))
+                if by_id[run.pk].total
+                else 100,
             }
             for run in runs
         ]
@@ -258,7 +286,8 @@ class CampaignPage(Page):
     def start(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._change(
             request, pk, schedules.activate, "Start",
-            "The campaign becomes active: its schedule counts, and it may be launched by hand.", "The campaign is active.",
+            "The campaign becomes active: its schedule counts, and it may be launched by hand.",
+            "The campaign is active.",
         )  # fmt: skip
 
     @method_decorator(require_http_methods(["GET", "POST"]))
@@ -292,12 +321,18 @@ class CampaignPage(Page):
             self,
             request,
             Confirmation(
-                title=f"{verb} “{campaign.name}”?", sentence=sentence, button=verb, back=back, danger=danger,
+                title=f"{verb} “{campaign.name}”?",
+                sentence=sentence,
+                button=verb,
+                back=back,
+                danger=danger,
                 blocked=" ".join(problem.message for problem in found),
-            ),  # fmt: skip
+            ),
         )
 
-    def response_add(self, request: HttpRequest, obj: Campaign, post_url_continue: str | None = None) -> HttpResponse:
+    def response_add(
+        self, request: HttpRequest, obj: Campaign, post_url_continue: str | None = None
+    ) -> HttpResponse:
         """Straight to the campaign's page: what is missing is listed there."""
         messages.success(request, "Saved. What still keeps it from being launched is listed at the top.")
         return HttpResponseRedirect(reverse("admin:campaigns_campaign_change", args=[obj.pk]))

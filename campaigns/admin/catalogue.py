@@ -17,7 +17,9 @@ class ProductPage(Page):
     ordering = ("name",)
     sortable_by = ()
     empty_title = "The catalogue is empty"
-    empty_help = "Import products from a file, or add one. What a reader might like is found among them by likeness."
+    empty_help = (
+        "Import products from a file, or add one. What a reader might like is found among them by likeness."
+    )
     empty_link = ("Import a file", "admin:campaigns_import_upload")
     fieldsets = (
         ("Item", {"fields": ("sku", "name", "noun_phrase", "category", "description")}),
@@ -26,7 +28,9 @@ class ProductPage(Page):
 
     @admin.display(description="Product")
     def what(self, product: Product) -> SafeString:
-        return stack(product.name, f"{product.sku} · “{product.noun_phrase}”" if product.noun_phrase else product.sku)
+        return stack(
+            product.name, f"{product.sku} · “{product.noun_phrase}”" if product.noun_phrase else product.sku
+        )
 
     @admin.display(description="Price")
     def price_shown(self, product: Product) -> str:

@@ -54,8 +54,8 @@ class UploadForm(forms.Form):
         help_text=f"CSV, tab-separated or JSON, up to {MOST_MEGABYTES} MB. Nothing is stored before you say so.",
     )
 
-    def clean_file(self) -> UploadedFile:
-        file: UploadedFile = self.cleaned_data["file"]
+    def clean_file(self) -> UploadedFile[Any]:
+        file: UploadedFile[Any] = self.cleaned_data["file"]
         if (file.size or 0) > MOST_MEGABYTES * 1024 * 1024:
             raise forms.ValidationError(
                 f"The file is larger than {MOST_MEGABYTES} MB. Use the command: manage.py import_profiles FILE"
@@ -75,7 +75,9 @@ class ImportPage(ReadOnlyPage):
     )  # fmt: skip
     change_form_outer_after_template = "admin/campaigns/import/problems.html"
     empty_title = "Nothing was imported yet"
-    empty_help = "Upload people, events or products. You see the mapping and a dry run before anything is stored."
+    empty_help = (
+        "Upload people, events or products. You see the mapping and a dry run before anything is stored."
+    )
     empty_link = ("Upload a file", "admin:campaigns_import_upload")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -95,7 +97,9 @@ class ImportPage(ReadOnlyPage):
 
     @admin.display(description="Rows")
     def counts(self, row: Import) -> SafeString:
-        return stack(f"{row.rows:,}", f"{row.created:,} new, {row.updated:,} changed, {row.refused:,} refused")
+        return stack(
+            f"{row.rows:,}", f"{row.created:,} new, {row.updated:,} changed, {row.refused:,} refused"
+        )
 
     @admin.display(description="Status")
     def status_badge(self, row: Import) -> SafeString:
@@ -159,7 +163,9 @@ class ImportPage(ReadOnlyPage):
                 if not dry:
                     shutil.rmtree(path.parent, ignore_errors=True)
                     log(request, result, "Imported.")
-                    messages.success(request, f"Imported: {result.created:,} new, {result.updated:,} changed.")
+                    messages.success(
+                        request, f"Imported: {result.created:,} new, {result.updated:,} changed."
+                    )
                     return HttpResponseRedirect(reverse("admin:campaigns_import_change", args=[result.pk]))
         used = set(chosen.values())
         context = self.frame(
@@ -178,17 +184,24 @@ class ImportPage(ReadOnlyPage):
 def _targets(kind: str, attributes: list[str]) -> list[str]:
     more = []
     if kind == ImportKind.PROFILES:
-        more = [f"consent.{channel}" for channel in PERSONAL_CHANNELS] + [f"attribute.{a}" for a in attributes]
+        more = [f"consent.{channel}" for channel in PERSONAL_CHANNELS] + [
+            f"attribute.{a}" for a in attributes
+        ]
     return [*TARGETS[kind], *more]
 
 
-def _rows(kind: str, attributes: list[str], headers: list[str], chosen: dict[str, str]) -> list[dict[str, Any]]:
+def _rows(
+    kind: str, attributes: list[str], headers: list[str], chosen: dict[str, str]
+) -> list[dict[str, Any]]:
     usable = [(h, h) for h in headers if not is_secret_name(h)]
     rows = []
     for target in _targets(kind, attributes):
         special: list[tuple[str, str]] = []
         if target == "external_id" and kind != ImportKind.PRODUCTS:
-            special = [(":=contact", "made from the e-mail address or telephone"), (":=row", "made from the row's number")]
+            special = [
+                (":=contact", "made from the e-mail address or telephone"),
+                (":=row", "made from the row's number"),
+            ]
         held = chosen.get(target, "")
         if held.startswith(":=") and held not in dict(special):
             special.append((held, f"always “{held[2:]}”"))
@@ -219,7 +232,7 @@ def _folder() -> Path:
     return Path(settings.STATE_DIR) / "uploads"
 
 
-def _keep(file: UploadedFile) -> str:
+def _keep(file: UploadedFile[Any]) -> str:
     """The upload below STATE_DIR under a name nobody can guess, readable by us alone, for a day."""
     _forget_old()
     token = secrets.token_urlsafe(24)

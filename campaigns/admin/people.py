@@ -18,7 +18,17 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from campaigns import people
 from campaigns.models import AttributeDefinition, Channel, Consent, ConsentStatus, Profile, Suppression
-from personalize.core.admin_pages import Confirmation, Page, ReadOnlyPage, attempt, badge, confirm, need, person, stack
+from personalize.core.admin_pages import (
+    Confirmation,
+    Page,
+    ReadOnlyPage,
+    attempt,
+    badge,
+    confirm,
+    need,
+    person,
+    stack,
+)
 
 EVENTS_SHOWN, PIECES_SHOWN = 40, 20
 
@@ -46,7 +56,10 @@ class ProfilePage(ReadOnlyPage):
     ordering = ("-id",)
     sortable_by = ()
     empty_title = "Nobody here yet"
-    empty_help = "Import people from a CSV file, or let the CRM send them by the API. Traits are derived by your rules."
+    empty_help = (
+        "Import people from a CSV file, or let the CRM send "
+        "them by the API. Traits are derived by your rules."
+    )
     empty_link = ("Import a file", "admin:campaigns_import_upload")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -74,7 +87,9 @@ class ProfilePage(ReadOnlyPage):
 
     @admin.display(description="Lifecycle")
     def lifecycle_badge(self, profile: Profile) -> SafeString:
-        return badge(profile.lifecycle.capitalize() or "Not derived yet", "info" if profile.lifecycle else "quiet")
+        return badge(
+            profile.lifecycle.capitalize() or "Not derived yet", "info" if profile.lifecycle else "quiet"
+        )
 
     @admin.display(description="Traits")
     def trait_list(self, profile: Profile) -> SafeString:
@@ -92,7 +107,11 @@ class ProfilePage(ReadOnlyPage):
 
     @method_decorator(require_GET)
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         profile = self.get_object(request, object_id)
         if profile is None:
@@ -126,8 +145,13 @@ class ProfilePage(ReadOnlyPage):
         need(request, "campaigns.delete_profile")
         profile = self.load(request, pk)
         if request.method == "POST":
-            done = "Erased: profile, events, embedding and texts are gone. A keyed hash keeps the address from being mailed again."  # fmt: skip
-            if attempt(request, lambda: people.erase(external_id=profile.external_id, by=person(request)), done=""):
+            done = (
+                "Erased: profile, events, embedding and texts are gone. "
+                "A keyed hash keeps the address from being mailed again."
+            )
+            if attempt(
+                request, lambda: people.erase(external_id=profile.external_id, by=person(request)), done=""
+            ):
                 messages.success(request, done)
                 return HttpResponseRedirect(reverse("admin:campaigns_profile_changelist"))
             return HttpResponseRedirect(reverse("admin:campaigns_profile_change", args=[pk]))
@@ -179,7 +203,10 @@ class SuppressionPage(ReadOnlyPage):
     sortable_by = ()
     fields = ("channel", "reason", "created_at")
     empty_title = "Nobody is suppressed"
-    empty_help = "Unsubscribed, bounced, complained or erased addresses appear here, as keyed hashes. Nothing is sent to them."
+    empty_help = (
+        "Unsubscribed, bounced, complained or erased addresses appear "
+        "here, as keyed hashes. Nothing is sent to them."
+    )
 
     @admin.display(description="Address")
     def address(self, row: Suppression) -> SafeString:
@@ -192,5 +219,3 @@ class SuppressionPage(ReadOnlyPage):
     @admin.display(description="Reason")
     def reason_badge(self, row: Suppression) -> SafeString:
         return badge(row.get_reason_display(), "warn")
-
-

@@ -24,7 +24,8 @@ class SegmentForm(RowForm):
         initial=dict,
         label="Filter",
         widget=lines(6, spellcheck="false", style="font-family:ui-monospace,monospace"),
-        help_text='{} means everybody. {"all": [{"field": "lifecycle", "op": "is", "value": "lapsed"}]}; groups are all, any, not.',
+        help_text='{} means everybody. {"all": [{"field": "lifecycle", "op": '
+        '"is", "value": "lapsed"}]}; groups are all, any, not.',
     )  # fmt: skip
 
     class Meta:
@@ -49,8 +50,12 @@ class SegmentPage(Page):
     sortable_by = ()
     prepopulated_fields = {"slug": ("name",)}
     change_form_outer_before_template = "admin/campaigns/segment/people.html"
+    change_form_outer_after_template = "admin/campaigns/segment/fields.html"
     empty_title = "No segment yet"
-    empty_help = "A segment says who a campaign is for: a filter over what you keep about people, or “people like …” in words."
+    empty_help = (
+        "A segment says who a campaign is for: a filter over what "
+        "you keep about people, or “people like …” in words."
+    )
     fieldsets = (
         (None, {"fields": ("name", "slug", "filter")}),
         ("People like …", {"fields": ("like_text", "like_count")}),
@@ -80,8 +85,15 @@ class SegmentPage(Page):
     ) -> Any:  # fmt: skip
         context = dict(extra_context or {})
         segment = self.get_object(request, object_id) if object_id else None
+        context["filter_fields"] = [
+            (name, kind, ", ".join(segments.OPERATORS[kind])) for name, kind in segments.fields().items()
+        ]
         if segment is not None:
-            context |= {"segment": segment, "words": _words(segment), "used_by": segment.campaigns.order_by("name")}
+            context |= {
+                "segment": segment,
+                "words": _words(segment),
+                "used_by": segment.campaigns.order_by("name"),
+            }
             if request.user.has_perm("campaigns.view_profile"):
                 try:
                     context |= {"people": segments.count(segment), "sample": segments.sample(segment, SAMPLE)}
@@ -95,4 +107,6 @@ def _words(segment: Segment) -> str:
         words = segments.describe(segment.filter)
     except DomainError as error:
         return f"Cannot be read: {error}"
-    return f"{words}; the {segment.like_count:,} most like “{segment.like_text}”" if segment.like_text else words
+    return (
+        f"{words}; the {segment.like_count:,} most like “{segment.like_text}”" if segment.like_text else words
+    )

@@ -15,7 +15,7 @@ from campaigns.models import TraitRule
 from personalize.core.admin_pages import Page, badge, stack
 from personalize.core.errors import DomainError, InvalidInput
 
-PREVIEWED = 3
+PREVIEWED = 6  # phrases
 
 
 class TraitRuleForm(RowForm):
@@ -23,7 +23,8 @@ class TraitRuleForm(RowForm):
         required=False,
         initial=dict,
         widget=lines(6, spellcheck="false", style="font-family:ui-monospace,monospace"),
-        help_text='{"phrase": "bought {product} {season}", "event": "purchased"}. Holes come from a fixed list; no digits.',
+        help_text='{"phrase": "bought {product} {season}", "event": "purchased"}. '
+        "Holes come from a fixed list; no digits.",
     )
 
     class Meta:
@@ -51,7 +52,9 @@ class TraitRulePage(Page):
     sortable_by = ()
     change_form_outer_before_template = "admin/campaigns/traitrule/preview.html"
     empty_title = "No rule speaks yet"
-    empty_help = "Without rules the writer knows nothing about a reader. Add one for each thing that may be said."
+    empty_help = (
+        "Without rules the writer knows nothing about a reader. Add one for each thing that may be said."
+    )
 
     @admin.display(description="Rule")
     def what(self, rule: TraitRule) -> SafeString:
@@ -67,7 +70,9 @@ class TraitRulePage(Page):
         if settings.get("phrase"):
             return f"“{settings['phrase']}”"
         phrases = [str(p) for p in (settings.get("phrases") or {}).values()]
-        return ", ".join(f"“{p}”" for p in phrases[:3]) + (f" +{len(phrases) - 3}" if len(phrases) > 3 else "")
+        return ", ".join(f"“{p}”" for p in phrases[:3]) + (
+            f" +{len(phrases) - 3}" if len(phrases) > 3 else ""
+        )
 
     @admin.display(description="Speaks")
     def active(self, rule: TraitRule) -> SafeString:
@@ -82,7 +87,7 @@ class TraitRulePage(Page):
         if rule is not None and request.user.has_perm("campaigns.view_profile"):
             context["rule"] = rule
             try:
-                context["shown"] = traits.preview(rule=rule, count=PREVIEWED)
+                context["shown"] = traits.preview(rule, count=PREVIEWED)
             except DomainError as error:
                 context["problem"] = str(error)
         return super().changeform_view(request, object_id, form_url, context)

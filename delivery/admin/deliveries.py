@@ -5,20 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.db.models import QuerySet
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from campaigns.models import Run
 from delivery import exports, sending
 from delivery.admin.previews import preview
 from delivery.models import Delivery, DeliveryStatus, ExportFile
 from generation.models import Piece, Status
-from personalize.core.admin_pages import Confirmation, ReadOnlyPage, attempt, badge, confirm, log, need, person, stack
+from personalize.core.admin_pages import (
+    Confirmation,
+    ReadOnlyPage,
+    attempt,
+    badge,
+    confirm,
+    log,
+    need,
+    person,
+    stack,
+)
 from personalize.core.errors import DomainError
 
 TONE = {
@@ -42,9 +52,15 @@ class DeliveryPage(ReadOnlyPage):
     list_filter = ("status", "channel", "transport")
     ordering = ("-created_at",)
     sortable_by = ()
-    fields = ("piece", "channel", "transport", "status", "message_id", "rendered_hash", "attempts", "retry_after", "response", "created_at", "finished_at")  # fmt: skip
+    fields = (
+        "piece", "channel", "transport", "status", "message_id", "rendered_hash", "attempts",
+        "retry_after", "response", "created_at", "finished_at",
+    )  # fmt: skip
     empty_title = "Nothing has left yet"
-    empty_help = "Approved pieces leave once their run is released. Each attempt is one row here, made before it is sent."
+    empty_help = (
+        "Approved pieces leave once their run is released. Each "
+        "attempt is one row here, made before it is sent."
+    )
     empty_link = ("Open the runs", "admin:campaigns_run_changelist")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -70,7 +86,10 @@ class DeliveryPage(ReadOnlyPage):
     def settle(self, row: Delivery) -> SafeString | str:
         if row.piece.status != Status.UNKNOWN:
             return ""
-        return format_html('<a class="pz-btn pz-small" href="{}">Settle…</a>', reverse("admin:delivery_piece_settle", args=[row.piece_id]))
+        return format_html(
+            '<a class="pz-btn pz-small" href="{}">Settle…</a>',
+            reverse("admin:delivery_piece_settle", args=[row.piece_id]),
+        )
 
     def pages(self) -> list[URLPattern]:
         return [
@@ -110,7 +129,10 @@ class DeliveryPage(ReadOnlyPage):
             ),
             button="Settle it",
             back=back,
-            rows=(("Campaign", piece.run.campaign.name), ("Server's last words", piece.delivery.response or "none")),
+            rows=(
+                ("Campaign", piece.run.campaign.name),
+                ("Server's last words", piece.delivery.response or "none"),
+            ),
             reasons=verdicts,
             blocked="" if piece.status == Status.UNKNOWN else "This delivery is not uncertain any more.",
         )
@@ -128,7 +150,9 @@ class DeliveryPage(ReadOnlyPage):
                 log(request, run, "Exported.")
             return HttpResponseRedirect(reverse("admin:delivery_run_export", args=[pk]))
         files = list(ExportFile.objects.filter(run=run).order_by("-created_at")[:20])
-        approved = Piece.objects.filter(run=run, status=Status.APPROVED, channel__in=exports.FILE_CHANNELS).count()
+        approved = Piece.objects.filter(
+            run=run, status=Status.APPROVED, channel__in=exports.FILE_CHANNELS
+        ).count()
         asked = Confirmation(
             title=f"Export “{run.campaign.name}”",
             sentence="Approved ads are written to one file per channel, ready to upload to the platform.",
@@ -136,7 +160,10 @@ class DeliveryPage(ReadOnlyPage):
             back=back,
             rows=(("Approved, for a file", approved),),
             links=tuple(
-                (f"{f.path} ({f.rows} rows, {f.created_at:%d %b %H:%M})", reverse("admin:delivery_export_file", args=[f.pk]))
+                (
+                    f"{f.path} ({f.rows} rows, {f.created_at:%d %b %H:%M})",
+                    reverse("admin:delivery_export_file", args=[f.pk]),
+                )
                 for f in files
             ),
             blocked=_obstacle(run, approved),

@@ -20,8 +20,6 @@ POLICY = (
 )
 
 
-
-
 def preview(request: HttpRequest, pk: int) -> HttpResponse:
     """The piece with its values in. What cannot be rendered says why, in the same frame."""
     need(request, "generation.view_piece")

@@ -31,7 +31,9 @@ def fingerprint(pieces: QuerySet[Piece]) -> str:
     return str(made or "")
 
 
-def decide(page: QueuePage, request: HttpRequest, queryset: QuerySet[Piece], *, verdict: str) -> HttpResponse | None:
+def decide(
+    page: QueuePage, request: HttpRequest, queryset: QuerySet[Piece], *, verdict: str
+) -> HttpResponse | None:
     """First POST: the confirmation. Second, with the fingerprint: the decision, and how each piece fared."""
     need(request, "generation.review_piece")
     pieces = Piece.objects.filter(pk__in=queryset.order_by().values("pk"), status=Status.IN_REVIEW)
@@ -43,9 +45,12 @@ def decide(page: QueuePage, request: HttpRequest, queryset: QuerySet[Piece], *, 
     if not seen:
         return _ask(page, request, pieces, verdict)
     if seen != fingerprint(pieces):
-        messages.warning(request, "The list changed since you looked: some pieces came, went or were edited. Look again.")
+        messages.warning(
+            request, "The list changed since you looked: some pieces came, went or were edited. Look again."
+        )
         return _ask(page, request, pieces, verdict)
-    return _do(request, pieces, verdict=verdict, reason=reason, note=request.POST.get("note", "").strip()[:500])
+    _do(request, pieces, verdict=verdict, reason=reason, note=request.POST.get("note", "").strip()[:500])
+    return None
 
 
 def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict: str) -> HttpResponse | None:
@@ -60,11 +65,18 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
         messages.warning(request, "None of the chosen pieces is in review: there is nothing to decide.")
         return None
     by_channel = pieces.order_by().values_list("channel").annotate(count=Count("pk")).order_by("-count")
-    sample = pieces.select_related("run__campaign", "profile").order_by("-blocking", "-warnings", "score", "id")
+    sample = pieces.select_related("run__campaign", "profile").order_by(
+        "-blocking", "-warnings", "score", "id"
+    )
     from generation.admin import texts
 
     shown = [
-        {"pk": p.pk, "text": texts.first_line(p, texts.mapping(p)), "blocked": p.blocking, "warned": p.warnings}
+        {
+            "pk": p.pk,
+            "text": texts.first_line(p, texts.mapping(p)),
+            "blocked": p.blocking,
+            "warned": p.warnings,
+        }
         for p in sample[:SHOWN]
     ]
     context = page.frame(

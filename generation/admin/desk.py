@@ -44,7 +44,9 @@ def after(piece: Piece) -> Q:
     else:
         tail = Q(score__gt=piece.score) | Q(score__isnull=True) | Q(score=piece.score, pk__gt=piece.pk)
     same = Q(blocking=piece.blocking, warnings=piece.warnings)
-    return Q(blocking__lt=piece.blocking) | Q(blocking=piece.blocking, warnings__lt=piece.warnings) | same & tail
+    return (
+        Q(blocking__lt=piece.blocking) | Q(blocking=piece.blocking, warnings__lt=piece.warnings) | same & tail
+    )
 
 
 def before(piece: Piece) -> Q:
@@ -53,7 +55,9 @@ def before(piece: Piece) -> Q:
     else:
         tail = Q(score__lt=piece.score) | Q(score=piece.score, pk__lt=piece.pk)
     same = Q(blocking=piece.blocking, warnings=piece.warnings)
-    return Q(blocking__gt=piece.blocking) | Q(blocking=piece.blocking, warnings__gt=piece.warnings) | same & tail
+    return (
+        Q(blocking__gt=piece.blocking) | Q(blocking=piece.blocking, warnings__gt=piece.warnings) | same & tail
+    )
 
 
 class DeskPage(QueuePage):
@@ -239,7 +243,12 @@ class DeskPage(QueuePage):
             return HttpResponseRedirect(_desk_url(piece.pk, chosen))
         log(request, piece, f"{done}.")
         queue = narrowed(self.get_queryset(request), QueryDict(chosen)).order_by(*RISKIEST_FIRST)
-        bare = queue.exclude(pk=piece.pk).select_related(None).prefetch_related(None).values_list("pk", flat=True)
+        bare = (
+            queue.exclude(pk=piece.pk)
+            .select_related(None)
+            .prefetch_related(None)
+            .values_list("pk", flat=True)
+        )
         following = bare.filter(after(piece)).first() or bare.first()
         if following is None:
             messages.success(request, f"{done}: piece {piece.pk}. That was the last one here.")
@@ -270,16 +279,15 @@ def _decided(request: HttpRequest) -> dict[str, Any] | None:
     given = request.GET.get("decided", "")
     if not (given.isascii() and given.isdecimal() and len(given) < 19):
         return None
-    last = Piece.objects.filter(pk=int(given)).values("pk", "status", "revision").first()
-    if last is None:
+    status = Piece.objects.filter(pk=int(given)).values_list("status", flat=True).first()
+    if status is None:
         return None
-    last["words"] = {
+    words = {
         Status.APPROVED: "approved",
         Status.REJECTED: "rejected",
         Status.DRAFT: "sent back to be written again",
-    }.get(Status(last["status"]), "decided")
-    last["undoable"] = last["status"] in (Status.APPROVED, Status.REJECTED)
-    return last
+    }.get(Status(status), "decided")
+    return {"pk": int(given), "words": words, "undoable": status in (Status.APPROVED, Status.REJECTED)}
 
 
 def _revision(request: HttpRequest) -> int:
@@ -340,7 +348,9 @@ def _posted_fields(piece: Piece, request: HttpRequest) -> dict[str, Any]:
             fields[spec.name] = piece.fields.get(spec.name, [] if spec.items else "")
             continue
         text = given.replace("\r\n", "\n").strip()
-        fields[spec.name] = [line.strip() for line in text.split("\n") if line.strip()] if spec.items else text
+        fields[spec.name] = (
+            [line.strip() for line in text.split("\n") if line.strip()] if spec.items else text
+        )
     return fields
 
 
@@ -361,7 +371,10 @@ def _candidates(piece: Piece) -> list[dict[str, Any]]:
                 "score": candidate.get("score"),
                 "findings": candidate.get("findings", []),
                 "fields": [
-                    (texts.label_of(name), [texts.filled(str(t), known) for t in (v if isinstance(v, list) else [v])])
+                    (
+                        texts.label_of(name),
+                        [texts.filled(str(t), known) for t in (v if isinstance(v, list) else [v])],
+                    )
                     for name, v in fields.items()
                     if v
                 ],

@@ -198,7 +198,9 @@ class QueuePage(Page):
         )
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
+        return {
+            name: action for name, action in super().get_actions(request).items() if name != "delete_selected"
+        }
 
     def has_review_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("generation.review_piece")
@@ -207,8 +209,16 @@ class QueuePage(Page):
     def told(self, piece: Piece) -> SafeString:
         known = piece.reader or {}
         traits = [str(t) for t in known.get("traits", [])]
-        who = str(known.get("lifecycle") or "").capitalize() or ("Audience" if piece.profile_id is None else "Reader")
-        words = "; ".join(traits[:2]) if traits else piece.run.campaign.audience if piece.profile_id is None else ""
+        who = str(known.get("lifecycle") or "").capitalize() or (
+            "Audience" if piece.profile_id is None else "Reader"
+        )
+        words = (
+            "; ".join(traits[:2])
+            if traits
+            else piece.run.campaign.audience
+            if piece.profile_id is None
+            else ""
+        )
         more = f" +{len(traits) - 2}" if len(traits) > 2 else ""
         return stack(who, f"{words}{more}")
 
@@ -232,7 +242,12 @@ class QueuePage(Page):
         tone = {Severity.BLOCKING: "bad", Severity.WARNING: "warn", Severity.NOTE: "quiet"}
         worst_first = sorted(found, key=lambda f: list(Severity.values).index(f.severity))
         shown = format_html_join(
-            "", "{}", ((badge(rule_in_words(f.rule), tone[Severity(f.severity)], title=f.message),) for f in worst_first[:3])
+            "",
+            "{}",
+            (
+                (badge(rule_in_words(f.rule), tone[Severity(f.severity)], title=f.message),)
+                for f in worst_first[:3]
+            ),
         )
         more = badge(f"+{len(found) - 3}", "quiet") if len(found) > 3 else ""
         return format_html('<span class="pz-badges">{}{}</span>', shown, more)

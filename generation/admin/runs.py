@@ -22,7 +22,18 @@ from campaigns.models import Campaign, ReviewPolicy, Run, RunStatus, RunTrigger
 from generation import drafting, review
 from generation.admin.launching import forecast
 from generation.models import Finding, ModelVersion, Piece, Status
-from personalize.core.admin_pages import Confirmation, ReadOnlyPage, attempt, badge, bar, confirm, log, need, person, stack
+from personalize.core.admin_pages import (
+    Confirmation,
+    ReadOnlyPage,
+    attempt,
+    badge,
+    bar,
+    confirm,
+    log,
+    need,
+    person,
+    stack,
+)
 
 TONE = {RunStatus.OPEN: "good", RunStatus.PAUSED: "warn", RunStatus.CANCELLED: "quiet"}
 
@@ -42,20 +53,19 @@ class RunPage(ReadOnlyPage):
     ordering = ("-created_at",)
     sortable_by = ()
     empty_title = "No run yet"
-    empty_help = "A run is one execution of a campaign: its readers, brief and writer, frozen. Launch a campaign to see it here."
+    empty_help = (
+        "A run is one execution of a campaign: its readers, brief "
+        "and writer, frozen. Launch a campaign to see it here."
+    )
     empty_link = ("Open the campaigns", "admin:campaigns_campaign_changelist")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return (
-            super()
-            .get_queryset(request)
-            .select_related("campaign", "created_by", "released_by")
-            .annotate(
-                pieces_total=_count(Q()),
-                pieces_left=_count(Q(status__in=(Status.DRAFT, Status.GENERATING))),
-                pieces_waiting=_count(Q(status=Status.IN_REVIEW)),
-                pieces_sent=_count(Q(status=Status.DELIVERED)),
-            )
+    def get_queryset(self, request: HttpRequest) -> Any:
+        found: QuerySet[Any] = super().get_queryset(request)
+        return found.select_related("campaign", "created_by", "released_by").annotate(
+            pieces_total=_count(Q()),
+            pieces_left=_count(Q(status__in=(Status.DRAFT, Status.GENERATING))),
+            pieces_waiting=_count(Q(status=Status.IN_REVIEW)),
+            pieces_sent=_count(Q(status=Status.DELIVERED)),
         )
 
     @admin.display(description="Run")
@@ -148,7 +158,7 @@ class RunPage(ReadOnlyPage):
                     "label": status.label,
                     "count": found.counts[status],
                     "share": 100 * found.counts[status] / found.total if found.total else 0,
-                    "link": f"{queue}?{urlencode({'run': run.pk, 'status': status.value})}",
+                    "link": f"{queue}?{urlencode({'run': str(run.pk), 'status': status.value})}",
                 }
                 for status in Status
                 if found.counts[status]
@@ -161,9 +171,7 @@ class RunPage(ReadOnlyPage):
         need(request, "campaigns.view_run")
         run = self.load(request, pk)
         shown = self._shown(run)
-        html = TemplateResponse(
-            request, "admin/campaigns/run/progress.html", {"run": run, **shown}
-        ).render()
+        html = TemplateResponse(request, "admin/campaigns/run/progress.html", {"run": run, **shown}).render()
         return JsonResponse({"busy": shown["busy"], "html": html.content.decode()})
 
     # -- deciding --------------------------------------------------------------------------------
@@ -183,7 +191,9 @@ class RunPage(ReadOnlyPage):
             if not attempt(request, deed, done=""):
                 return HttpResponseRedirect(back)
             log(request, campaign, f"Launched: run {made[0].pk}.")
-            messages.success(request, "Launched. The writer is at work; pieces come to review as they are written.")
+            messages.success(
+                request, "Launched. The writer is at work; pieces come to review as they are written."
+            )
             return HttpResponseRedirect(reverse("admin:campaigns_run_change", args=[made[0].pk]))
         problems = briefs.problems(campaign)
         seen = forecast(campaign) if not problems else None
@@ -195,7 +205,9 @@ class RunPage(ReadOnlyPage):
             for channel in seen.channels:
                 rows.append((channel.label, channel.pieces))
                 rows += [(f"— left out: {reason}", count) for reason, count in channel.left_out]
-            notes.append("Nothing is sent by a launch: pieces wait for review, and approved ones for your release.")
+            notes.append(
+                "Nothing is sent by a launch: pieces wait for review, and approved ones for your release."
+            )
         asked = Confirmation(
             title=f"Launch “{campaign.name}”?",
             sentence=(
@@ -209,7 +221,11 @@ class RunPage(ReadOnlyPage):
             rows=rows,
             notes=notes,
             blocked=" ".join(p.message for p in problems)
-            or ("Nobody in the segment may be written to on these channels." if seen and not seen.pieces else ""),
+            or (
+                "Nobody in the segment may be written to on these channels."
+                if seen and not seen.pieces
+                else ""
+            ),
         )
         return confirm(self, request, asked)
 
@@ -295,8 +311,12 @@ class RunPage(ReadOnlyPage):
             request,
             Confirmation(
                 title=f"{verb}: {run.campaign.name}, {run.scheduled_for:%d %b %H:%M}",
-                sentence=sentence, button=verb, back=back, rows=rows, danger=danger,
-            ),  # fmt: skip
+                sentence=sentence,
+                button=verb,
+                back=back,
+                rows=rows,
+                danger=danger,
+            ),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from campaigns.models import Channel
@@ -168,7 +169,7 @@ def _marks(text: str, findings: Sequence[Finding], known: Mapping[str, str]) -> 
     names = {(start, end): name for start, end, name in references}
     marks = []
     ordered = sorted(borders)
-    for start, end in zip(ordered, ordered[1:], strict=False):
+    for start, end in pairwise(ordered):
         over = [f for f in findings if f.start < end and f.end > start]
         worst = min(over, key=lambda f: ("blocking", "warning", "note").index(f.severity), default=None)
         name = names.get((start, end), "")

@@ -15,8 +15,13 @@ class ModelVersionPage(ReadOnlyPage):
     ordering = ("-is_active", "-created_at")
     sortable_by = ()
     empty_title = "No writer yet"
-    empty_help = "A version is noted down with the first launch: base weights, adapter and prompt format, by hash."
-    fields = ("name", "base", "adapter", "is_tuned", "prompt_version", "model_hash", "settings", "metrics", "is_active", "created_at")  # fmt: skip
+    empty_help = (
+        "A version is noted down with the first launch: base weights, adapter and prompt format, by hash."
+    )
+    fields = (
+        "name", "base", "adapter", "is_tuned", "prompt_version", "model_hash", "settings", "metrics",
+        "is_active", "created_at",
+    )  # fmt: skip
 
     @admin.display(description="Writer")
     def what(self, version: ModelVersion) -> SafeString:

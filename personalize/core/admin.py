@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -49,7 +50,9 @@ admin.site.unregister(Group)
 
 class NewKeyForm(forms.Form):
     name = forms.CharField(
-        max_length=100, widget=UnfoldAdminTextInputWidget, help_text="Which system uses it, such as 'CRM production'"
+        max_length=100,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Which system uses it, such as 'CRM production'",
     )
     scopes = forms.MultipleChoiceField(
         choices=[(value, f"{label} ({value})") for value, label in Scope.choices],
@@ -63,7 +66,10 @@ class NewKeyForm(forms.Form):
         help_text="Decisions made with the key are this person's. A key can never do more than its person.",
     )
     expires_on = forms.DateField(
-        required=False, widget=UnfoldAdminSingleDateWidget, label="Valid until", help_text="Empty: until it is revoked"
+        required=False,
+        widget=UnfoldAdminSingleDateWidget,
+        label="Valid until",
+        help_text="Empty: until it is revoked",
     )
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
@@ -82,10 +88,16 @@ class ApiKeyPage(ReadOnlyPage):
     list_select_related = ("acts_as",)
     ordering = ("-created_at",)
     sortable_by = ()
-    fields = ("name", "lookup", "scope_badges", "acts_as", "created_at", "last_used_at", "expires_at", "revoked_at", "end_it")  # fmt: skip
+    fields = (
+        "name", "lookup", "scope_badges", "acts_as", "created_at", "last_used_at", "expires_at",
+        "revoked_at", "end_it",
+    )  # fmt: skip
     readonly_fields = ("scope_badges", "end_it")
     empty_title = "No API key yet"
-    empty_help = "A key lets a CRM send people and events, launch campaigns and report results. It is shown once, when it is made."
+    empty_help = (
+        "A key lets a CRM send people and events, launch campaigns "
+        "and report results. It is shown once, when it is made."
+    )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("core.add_apikey")
@@ -137,7 +149,9 @@ class ApiKeyPage(ReadOnlyPage):
                     name=given["name"],
                     scopes=given["scopes"],
                     acts_as=given["acts_as"],
-                    expires_at=timezone.make_aware(timezone.datetime(ends.year, ends.month, ends.day, 23, 59, 59)) if ends else None,
+                    expires_at=timezone.make_aware(datetime(ends.year, ends.month, ends.day, 23, 59, 59))
+                    if ends
+                    else None,
                 )
                 log(request, key, "Made.")
             except DomainError as error:
@@ -177,7 +191,10 @@ class UserPage(PlainUserAdmin, Page):  # type: ignore[misc,type-arg,unused-ignor
     @admin.display(description="Groups")
     def roles(self, user: User) -> SafeString:
         names = ["Everything"] if user.is_superuser else [group.name for group in user.groups.all()]
-        return format_html('<span class="pz-badges">{}</span>', format_html_join("", "{}", ((badge(n, "info"),) for n in names)))
+        return format_html(
+            '<span class="pz-badges">{}</span>',
+            format_html_join("", "{}", ((badge(n, "info"),) for n in names)),
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Rights are given by those who have them all: otherwise one could give them to oneself."""

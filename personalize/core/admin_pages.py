@@ -11,7 +11,8 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
@@ -47,7 +48,7 @@ class Page(_ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         return [*self.pages(), *super().get_urls()]
 
-    def at(self, route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+    def at(self, route: str, view: Callable[..., HttpResponseBase], name: str) -> URLPattern:
         """`admin_view` asks only whether somebody is staff: the view asks for the permission."""
         return path(route, self.admin_site.admin_view(view), name=name)
 
@@ -80,7 +81,7 @@ class Rows(_TabularInline):
     """The base of every inline table."""
 
     extra = 0
-    tab = False
+    hide_title = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +137,9 @@ def log(request: HttpRequest, row: Model, message: str) -> None:
 
 
 def log_many(request: HttpRequest, rows: Iterable[Model], message: str) -> None:
-    # Typed as an iterable in the stubs of some versions; the code wants a sequence.
-    rows = list(rows)
-    if rows:
-        LogEntry.objects.log_actions(  # type: ignore[attr-defined,unused-ignore]
-            user_id=person(request).pk, queryset=rows, action_flag=CHANGE, change_message=message,
-            single_object=len(rows) == 1,
-        )  # fmt: skip
-
-
-def back_to(address: str) -> HttpResponseRedirect:
-    return HttpResponseRedirect(address)
+    LogEntry.objects.log_actions(
+        user_id=person(request).pk, queryset=list(rows), action_flag=CHANGE, change_message=message
+    )
 
 
 def badge(text: object, tone: str = "plain", *, title: str = "") -> SafeString:
