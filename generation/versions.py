@@ -57,7 +57,8 @@ def _expected() -> ModelVersion:
         "model_hash": "",
         "settings": {"source": _source()},
     }
-    return _made(f"{base[:60]}, not loaded yet ({PROMPT_VERSION})", PROMPT_VERSION, columns)
+    what = f"{base[:40]} with {settings.WRITER_ADAPTER[-30:]}" if settings.WRITER_ADAPTER else base[:40]
+    return _made(f"{what}, not loaded yet ({PROMPT_VERSION})", PROMPT_VERSION, columns)
 
 
 def _made(name: str, prompt_version: str, columns: dict[str, object]) -> ModelVersion:

@@ -212,7 +212,8 @@ def test_nothing_else_writes_status() -> None:
 
     root = Path(transitions.__file__).resolve().parent.parent
     wrong = re.compile(
-        r"(?:(?<!class )\bPiece\((?!\.)|piece\.status(?:, [\w.]+)*\s*=[^=]|Piece\.objects\.[^\n]*update\([^)]*\bstatus=)"
+        r"(?<!class )\bPiece\((?!\.)|piece\.status(?:, [\w.]+)*\s*=[^=]"
+        r"|Piece\.objects\.[^\n]*update\([^)]*\bstatus="
     )
     hits = [
         f"{path.relative_to(root)}:{number}"

@@ -32,25 +32,25 @@ class Command(BaseCommand):
         else:
             runs = list(Run.objects.filter(status=RunStatus.OPEN).order_by("pk"))
         console = Console(stderr=True)
-        written = 0
+        self.written = 0
         started = time.monotonic()
         try:
             for run in runs:
-                wanted = None if options["limit"] is None else options["limit"] - written
-                written += self._write_run(run, console, wanted, options["chunk"])
+                self._write_run(run, console, options["limit"], options["chunk"])
         except KeyboardInterrupt:
             raise CommandError(
-                f"Stopped after {written} pieces. What was being written is a draft again.", returncode=130
+                f"Stopped after {self.written} pieces. What was being written is a draft again.",
+                returncode=130,
             ) from None
         except TransientFailure as error:
             raise CommandError(f"The writer is away for now ({error}). Try again in a minute.") from error
         seconds = time.monotonic() - started
-        speed = f", {written / seconds:.2f} a second" if written else ""
-        self.stdout.write(f"{written:,} pieces written in {seconds:.1f} s{speed}.")
+        speed = f", {self.written / seconds:.2f} a second" if self.written else ""
+        self.stdout.write(f"{self.written:,} pieces written in {seconds:.1f} s{speed}.")
 
-    def _write_run(self, run: Run, console: Console, limit: int | None, chunk_size: int | None) -> int:
+    def _write_run(self, run: Run, console: Console, most: int | None, chunk_size: int | None) -> None:
         left = drafting.progress(run).left
-        total = left if limit is None else min(left, limit)
+        total = left if most is None else min(left, most - self.written)
         written = 0
         started = time.monotonic()
         with arguments.progress_bar(console) as bar:
@@ -60,6 +60,6 @@ class Command(BaseCommand):
                 if not chunk.claimed:
                     break
                 written += chunk.written
+                self.written += chunk.written
                 speed = written / (time.monotonic() - started)
                 bar.update(task, completed=written, speed=f"{speed:.2f}/s")
-        return written
