@@ -71,7 +71,7 @@ def _attribute(rule: Rule, facts: Facts, now: datetime, half: words.Hemisphere, 
 def _names_somebody(text: str, facts: Facts) -> bool:
     """Does a free text value hold the reader's own name?"""
     said = text.casefold().replace("-", " ").split()
-    return any(part in said for name in facts.names for part in name.casefold().split())
+    return any(part in said for name in facts.names for part in name.casefold().replace("-", " ").split())
 
 
 def _purchase(rule: Rule, facts: Facts, now: datetime, half: words.Hemisphere, told: set[str]) -> Phrases:
