@@ -29,7 +29,7 @@ def call(*arguments: Any, **options: Any) -> str:
 def test_the_diagram_in_the_docs_is_drawn_from_the_table() -> None:
     stored = (Path(settings.BASE_DIR) / "docs" / "piece-states.md").read_text(encoding="utf-8")
 
-    assert call("statemachine", "--stdout") == stored
+    assert call("statemachine", "--print") == stored
     call("statemachine", "--check")
 
 

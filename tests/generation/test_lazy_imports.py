@@ -24,9 +24,9 @@ PROCESSES = {
     "get_resolver().url_patterns",
     "admin": "from django.contrib import admin\nadmin.autodiscover(); assert admin.site._registry",
     "beat": "import personalize.celery as c\nc.app.loader.import_default_modules(); assert c.app.conf.beat_schedule",
-    "tasks": "import generation.tasks, generation.drafting, generation.review, generation.embedding",
-    "versions": "import generation.versions, generation.engines, generation.loading, generation.indexing",
-    "check": "from django.core.management import call_command\ncall_command('check')",
+    "services": "import generation.drafting, generation.review, generation.embedding, generation.indexing\n"
+    "import generation.versions, generation.engines, generation.loading\n"
+    "from django.core.management import call_command; call_command('check')",
 }
 
 

@@ -22,12 +22,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--check", action="store_true", help="exit 1 if the file is not what it should be"
         )
-        parser.add_argument("--stdout", action="store_true", help="print instead of writing")
+        parser.add_argument("--print", action="store_true", help="print instead of writing")
 
     def handle(self, *args: Any, **options: Any) -> None:
         text = document()
         path = Path(settings.BASE_DIR) / WHERE
-        if options["stdout"]:
+        if options["print"]:
             self.stdout.write(text, ending="")
         elif options["check"]:
             if not path.exists() or path.read_text(encoding="utf-8") != text:
