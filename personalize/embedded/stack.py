@@ -83,7 +83,7 @@ class Stack:
     def run(self, argv: list[str], *, talks: bool = False) -> None:
         done = subprocess.run(
             argv,
-            env=self.environment,
+            env={**self.environment, "LOG_LEVEL": self.environment.get("LOG_LEVEL", "WARNING")},
             cwd=CHECKOUT,
             stdin=subprocess.DEVNULL,
             stdout=None if talks else subprocess.PIPE,
@@ -142,7 +142,8 @@ class Stack:
     def beat(self) -> Program:
         schedule = self.folder.root / "beat-schedule"
         return self.app_program(
-            *("beat", "celery", "-A", "personalize", "beat", "--schedule", str(schedule), "--pidfile=")
+            *("beat", "celery", "-A", "personalize", "beat", "--schedule", str(schedule), "--pidfile="),
+            *("--loglevel", "INFO"),
         )
 
     def wait_for_web(self, web: Child, address: str, seconds: float = 60.0) -> None:
@@ -180,7 +181,7 @@ class Stack:
         for errand in self.errands:
             if errand.poll() is None:
                 errand.kill()
-            errand.communicate()
+            errand.wait()
         servers = [child for child in self.children if child.name in ("postgres", "valkey")]
         others = [child for child in self.children if child not in servers]
         for group in (others, servers):

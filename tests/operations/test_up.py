@@ -21,7 +21,7 @@ from tests.operations.conftest import processes_naming, wait_until
 
 Start = Callable[..., "subprocess.Popen[str]"]
 # No weights are unpacked for a model that is not the builtin one, and a worker loads none before it writes.
-ANOTHER_MODEL = {"WRITER_MODEL": "/nowhere"}
+ANOTHER_MODEL = {"WRITER_MODEL": "owner/model"}
 
 
 def read_until_ready(process: subprocess.Popen[str]) -> str:
