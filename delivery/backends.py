@@ -33,7 +33,8 @@ class MaildirBackend(BaseEmailBackend):
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         self.open()
         for message in email_messages:
-            self._write(message.message().as_bytes(linesep="\r\n"))
+            mail: Any = message.message()  # Django's own class, which knows line ends
+            self._write(mail.as_bytes(linesep="\r\n"))
         return len(email_messages)
 
     def _write(self, content: bytes) -> None:

@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from campaigns.models import Channel, Run
@@ -176,7 +176,7 @@ def _give_back(file: ExportFile | None, ready: list[Ready[Line]]) -> int:
     return len(settled)
 
 
-def _pieces(run: Run, channel: Channel) -> object:
+def _pieces(run: Run, channel: Channel) -> QuerySet[Piece]:
     return Piece.objects.filter(run=run, channel=channel)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formataddr
@@ -36,6 +35,10 @@ LANGUAGE = "en"
 _LOCALE = re.compile(r"en(?:[-_][A-Za-z]{2})?")
 _LINE_END = 998 - 2  # octets in a header line, RFC 5322 2.1.1
 _PIECE_SALT = "delivery.piece"
+# Behind the preheader, so that a mail program's list does not show the letter's first words after it.
+_PADDING = "\u034f\u200c\u00a0" * 60
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # a line break may stand in a body
+_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class RenderError(DomainError):
@@ -139,7 +142,7 @@ def render_email(piece: Piece, *, message_id: str = "", unsubscribe_url: str | N
         "legal_footer": brand.legal_footer,
         "unsubscribe_url": leave,
         "language": language(piece),
-        "padding": range(60),
+        "padding": _PADDING,
     }
     html = _inliner().inline(_template("mail/letter.html").render(data))
     text = _plain(_template("mail/letter.txt").render(data))
@@ -203,8 +206,9 @@ def _headers(piece: Piece, brand: Brand, message_id: str, leave: str) -> dict[st
 
 
 def _texts(value: object, key: str) -> list[str]:
-    texts = value if isinstance(value, list) else [value]
-    if not all(isinstance(text, str) for text in texts):
+    found = value if isinstance(value, list) else [value]
+    texts = [text for text in found if isinstance(text, str)]
+    if len(texts) != len(found):
         raise RenderError(f"The field {key} is not text. Write it again.")
     return texts
 
@@ -216,7 +220,7 @@ def _fill_text(text: str, known: Mapping[str, str], key: str, *, nameless: bool)
         raise RenderError(f"In the {key} {error}. Reword it.") from error
     except values.ValueProblem as error:
         raise RenderError(f"In the {key} {error}. Correct the text or the campaign's values.") from error
-    if any(unicodedata.category(c) == "Cc" and c != "\n" for c in filled):
+    if _CONTROL.search(filled):
         raise RenderError(f"A control character stands in the {key}. Write it again.")
     return filled.strip()
 
@@ -238,7 +242,7 @@ def _measure(spec: channels.ChannelSpec, key: str, texts: list[str]) -> None:
 
 def _one_line(text: str, what: str) -> str:
     """Headers are made of it: a line break could add one."""
-    if any(unicodedata.category(c) in {"Cc", "Zl", "Zp"} for c in text):
+    if _BREAK.search(text):
         raise RenderError(f"A line break stands in the {what}. Write it on one line.")
     if len(text.encode()) > _LINE_END:
         raise RenderError(f"The {what} is too long for a mail.")

@@ -16,7 +16,7 @@ from enum import StrEnum
 import structlog
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.core.mail import EmailMultiAlternatives
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -186,7 +186,8 @@ def resolve_unknown(*, piece_id: int, by: AbstractBaseUser, verdict: str, note: 
 
 def wait(attempt: int) -> timedelta:
     """How long to wait after try number `attempt`: doubling, with up to a fifth more so that tries spread out."""
-    return min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT) * random.uniform(1.0, 1.2)
+    doubled: timedelta = FIRST_WAIT * 2.0 ** (attempt - 1)
+    return min(doubled, LONGEST_WAIT) * random.uniform(1.0, 1.2)
 
 
 def _runs_with_due(now: datetime) -> Sequence[int]:
@@ -266,22 +267,30 @@ def message_of(ready: Ready[Rendered]) -> EmailMultiAlternatives:
         headers=dict(rendered.headers),
     )
     message.attach_alternative(rendered.html, "text/html")
-    message.metadata = {"delivery": str(ready.delivery_id)}  # django-anymail: comes back in its webhooks
-    message.track_opens = False
-    message.track_clicks = False
+    _tell_provider(message, metadata={"delivery": str(ready.delivery_id)})
     return message
+
+
+def _tell_provider(message: EmailMultiAlternatives, *, metadata: dict[str, str]) -> None:
+    """django-anymail reads these; its webhooks bring `metadata` back. Other backends do not look."""
+    for name, value in (("metadata", metadata), ("track_opens", False), ("track_clicks", False)):
+        setattr(message, name, value)
 
 
 def _begin(ready: Ready[Rendered]) -> bool:
     """Write that the mail may leave from now on; False when the claim is no longer ours."""
-    mine = Delivery.objects.filter(
-        pk=ready.delivery_id,
-        attempts=ready.attempt,
-        status=DeliveryStatus.CLAIMED,
-        begun_at=None,
-        lease_until__gt=timezone.now(),
-    )
-    return mine.update(begun_at=timezone.now(), lease_until=claiming.lease()) == 1
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _BEGIN, (claiming.lease(), ready.delivery_id, ready.attempt, DeliveryStatus.CLAIMED.value)
+        )
+        return int(cursor.rowcount) == 1
+
+
+# Once for every mail: written out, since building it anew from a queryset takes longer than running it.
+_BEGIN = """
+UPDATE delivery_delivery SET begun_at = clock_timestamp(), lease_until = %s
+WHERE id = %s AND attempts = %s AND status = %s AND begun_at IS NULL AND lease_until > clock_timestamp()
+"""
 
 
 def _settle(ready: Ready[Rendered], verdict: Verdict, summary: Summary) -> None:

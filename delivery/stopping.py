@@ -48,12 +48,15 @@ def stop(
 def withdraw_pieces(*, profile_id: int, channel: Channel, note: str, keep: int | None = None) -> int:
     """Take back the reader's pieces of a channel that have not left; how many."""
     moved: list[int] = []
-    mine = Piece.objects.filter(profile_id=profile_id, channel=channel).exclude(pk=keep)
+    mine = Piece.objects.filter(profile_id=profile_id, channel=channel)
+    if keep is not None:
+        mine = mine.exclude(pk=keep)
     for status in WITHDRAWN_FROM:
         if Status.WITHDRAWN not in TRANSITIONS[status]:
             continue
-        changes = {"claim": None, "lease_until": None} if status == Status.GENERATING else {}
-        moved += advance_many(mine, Status.WITHDRAWN, was=status, note=note, **changes)
+        moved += advance_many(
+            mine, Status.WITHDRAWN, was=status, note=note, claim=None, lease_until=None, retry_after=None
+        )
     Delivery.objects.filter(piece_id__in=moved, status=DeliveryStatus.RETRY).update(
         status=DeliveryStatus.FAILED,
         response=f"withdrawn: {note.lower()}",

@@ -30,19 +30,21 @@ def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:
         "here": f"/u/{token}/",
     }
     if place.profile is None:
-        return _page(request, "gone", **about)
+        return _page(request, "gone", about)
     if request.method != "POST":
-        return _page(request, "ask", **about)
+        return _page(request, "ask", about)
     if request.POST.get("action") == "undo":
         back = unsubscribe.come_back(place, request.POST.get("undo", ""))
-        return _page(request, "back" if back else "too_late", **about)
-    return _page(request, "left", undo=unsubscribe.leave(place), **about)
+        return _page(request, "back" if back else "too_late", about)
+    return _page(request, "left", {**about, "undo": unsubscribe.leave(place)})
 
 
-def _page(request: HttpRequest, state: str, status: int = 200, **about: str) -> HttpResponse:
+def _page(
+    request: HttpRequest, state: str, about: dict[str, str] | None = None, *, status: int = 200
+) -> HttpResponse:
     nonce = secrets.token_urlsafe(16)
     response = render(
-        request, "public/unsubscribe.html", {"state": state, "nonce": nonce, **about}, status=status
+        request, "public/unsubscribe.html", {"state": state, "nonce": nonce, **(about or {})}, status=status
     )
     response["Content-Security-Policy"] = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; frame-ancestors 'none'; "

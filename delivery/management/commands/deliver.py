@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from campaigns.models import Channel
 from delivery import claiming, sending
+from delivery.transports import CannotConnect
 
 
 class Command(BaseCommand):
@@ -59,7 +60,7 @@ class Command(BaseCommand):
     def _one(self, piece_id: int) -> None:
         try:
             delivery = sending.deliver(piece_id=piece_id)
-        except (sending.NotSent, sending.CannotConnect) as error:
+        except (sending.NotSent, CannotConnect) as error:
             raise CommandError(f"Piece {piece_id} was not sent. {error}") from error
         self.stdout.write(
             f"piece {piece_id}: {delivery.get_status_display().lower()} {delivery.response}".strip()
