@@ -56,7 +56,7 @@ _NINO = re.compile(r"\b[A-CEGHJ-PR-TW-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]\b")
 @lru_cache(maxsize=10_000)
 def is_secret_name(name: str) -> bool:
     """Does a field of this name (snake_case, camelCase, dotted, spaced) hold what must not be kept?"""
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = [word.lower() for word in _WORD.findall(name.replace("'", "").replace("’", ""))]
     if any(word in _SECRET_WORDS or word in _RUN_TOGETHER for word in words):
         return True
     if "".join(words) in _SECRET_ALONE:

@@ -203,39 +203,38 @@ class Source:
     def _json_records(self) -> Iterator[object]:
         """The records of an array, or of lines, without the whole file in memory."""
         decoder = json.JSONDecoder()
-        text, position, in_array, done = "", 0, False, False
+        text, start, in_array, at_end = "", 0, False, False
         while True:
-            while position < len(text) and (
-                text[position].isspace() or text[position] == "\ufeff" or (in_array and text[position] == ",")
+            while start < len(text) and (
+                text[start].isspace() or text[start] == "\ufeff" or (in_array and text[start] == ",")
             ):
-                position += 1
-            if position < len(text):
-                if not in_array and text[position] == "[":
-                    in_array, position = True, position + 1
-                    continue
-                if in_array and text[position] == "]":
-                    return
-                try:
-                    record, position = decoder.raw_decode(text, position)
-                    if position < len(text) or done:
-                        yield record
-                        continue
-                except ValueError:
-                    if done or len(text) - position > _LONGEST_RECORD:
-                        raise InvalidInput(
-                            f"The file '{self.path.name}' is not JSON: an array of objects, or one on each line.",
-                            field="path",
-                        ) from None
-            elif done:
+                start += 1
+            if start < len(text) and not in_array and text[start] == "[":
+                in_array, start = True, start + 1
+                continue
+            if in_array and text[start : start + 1] == "]":
                 return
+            if start < len(text):
+                try:
+                    record, end = decoder.raw_decode(text, start)
+                except ValueError:
+                    end = 0
+                # A value that ends where the text does may go on in what was not read yet.
+                if end and (end < len(text) or at_end):
+                    yield record
+                    start = end
+                    continue
+            if at_end and start == len(text) and not in_array:
+                return
+            if at_end or len(text) - start > _LONGEST_RECORD:
+                raise InvalidInput(
+                    f"The file '{self.path.name}' is not JSON, or breaks off: it must be an array of objects, or "
+                    "hold one on each line.",
+                    field="path",
+                )
             more = self._text.read(_SAMPLE)
-            done = not more
-            # A record cut by the end of what was read is parsed again with the rest.
-            text, position = text[_last_start(text, position) :] + more, 0
-
-
-def _last_start(text: str, position: int) -> int:
-    return min(position, len(text))
+            at_end = not more
+            text, start = text[start:] + more, 0
 
 
 class _Unclosed(Exception):
