@@ -155,7 +155,7 @@ class ListQuery(Input):
     limit = serializers.IntegerField(
         min_value=1, max_value=pagination.MAX_LIMIT, default=pagination.DEFAULT_LIMIT
     )
-    cursor = serializers.CharField(default="", max_length=400, help_text="`next` of the page before")
+    cursor = serializers.CharField(default="", allow_blank=True, max_length=400, help_text="`next` of the page before")
 
 
 def person(request: Request) -> User:

@@ -1,0 +1,178 @@
+"""A small world to call the API on, and the list of every operation with a request that works in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from campaigns import people
+from campaigns.models import Campaign, Profile, Run
+from delivery.models import Delivery
+from generation.models import Piece
+from tests.factories import (
+    AttributeDefinitionFactory,
+    CampaignFactory,
+    DeliveryFactory,
+    PieceFactory,
+    ProductFactory,
+    RunFactory,
+)
+
+WHEN = "2024-04-03T09:30:00Z"
+
+
+@dataclass
+class World:
+    profile: Profile
+    campaign: Campaign
+    run: Run
+    piece: Piece
+    approved: Piece
+    delivery: Delivery
+
+
+def make_world() -> World:
+    AttributeDefinitionFactory(name="lives_near", label="Lives near")
+    agreed = people.ConsentInput(channel="email", status="given", source="form")
+    items = [
+        people.ProfileInput(
+            external_id=f"c-{n}", email=f"c{n}@reader.example", first_name="Ada", consents=[agreed]
+        )
+        for n in range(3)
+    ]
+    people.upsert(items=items, source="test")
+    readers = list(Profile.objects.order_by("external_id"))
+    campaign = CampaignFactory(slug="spring", name="Spring", segment__slug="everybody", brand__slug="wren")
+    run = RunFactory(campaign=campaign)
+    ProductFactory(sku="POT-6")
+    return World(
+        profile=readers[0],
+        campaign=campaign,
+        run=run,
+        piece=PieceFactory(run=run, profile=readers[0]),
+        approved=PieceFactory(run=run, profile=readers[1], status="approved"),
+        delivery=DeliveryFactory(piece=PieceFactory(run=run, profile=readers[2], status="delivered")),
+    )
+
+
+def campaign_body(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "Summer pans",
+        "brand": "wren",
+        "goal": "invite friends of the shop to cook outdoors",
+        "facts": ["all cast iron is {{discount}} off", "every pan comes seasoned"],
+        "values": [
+            {"name": "discount", "text": "15%", "kind": "percent", "valid_until": "2100-01-01T00:00:00Z"},
+            {"name": "link", "text": "https://wren.example/pans", "kind": "link"},
+        ],
+        "cta": "See the pans",
+        "must_mention": ["discount"],
+        "channels": ["email"],
+        "segment": "everybody",
+        **changes,
+    }
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`request` makes (path, body) for a world. `status` is what it answers then."""
+
+    name: str
+    method: str
+    route: str  # as in the URLconf, below api/v1/
+    scope: str
+    permission: str
+    status: int
+    request: Callable[[World], tuple[str, Any]]
+
+
+def _op(name: str, call: str, scope: str, permission: str, status: int, request: Any) -> Operation:
+    method, route = call.split(" ")
+    return Operation(name, method, route, scope, permission, status, request)
+
+
+EDITED = {
+    "subject": "Pans",
+    "preheader": "For the fire",
+    "body": "All is {{discount}} off.",
+    "cta": "See them",
+}
+PROFILE = "profiles/<path:external_id>"
+EVENT = {"message_id": "m-1", "external_id": "c-0", "name": "viewed", "occurred_at": WHEN, "sku": "POT-6"}
+
+OPERATIONS = [
+    _op("upsert_profile", f"PUT {PROFILE}", "profiles:write", "campaigns.change_profile", 201,
+        lambda w: ("profiles/new-1", {"email": "new@reader.example", "attributes": {"lives_near": "coast"}})),
+    _op("get_profile", f"GET {PROFILE}", "profiles:read", "campaigns.view_profile", 200,
+        lambda w: ("profiles/c-0", None)),
+    _op("erase_profile", f"DELETE {PROFILE}", "profiles:write", "campaigns.delete_profile", 204,
+        lambda w: ("profiles/c-0", None)),
+    _op("upsert_profiles", "POST profiles/bulk", "profiles:write", "campaigns.change_profile", 200,
+        lambda w: ("profiles/bulk", {"items": [{"external_id": "new-2", "first_name": "Bo"}]})),
+    _op("record_consent", f"POST {PROFILE}/consents", "profiles:write", "campaigns.change_profile", 200,
+        lambda w: ("profiles/c-0/consents", {"channel": "email", "status": "withdrawn", "source": "page"})),
+    _op("suppress_address", "POST suppressions", "profiles:write", "campaigns.add_suppression", 200,
+        lambda w: ("suppressions", {"address": "gone@reader.example", "reason": "bounced"})),
+    _op("record_events", "POST events", "profiles:write", "campaigns.change_profile", 200,
+        lambda w: ("events", {"items": [EVENT]})),
+    _op("upsert_products", "POST products", "profiles:write", "campaigns.change_product", 200,
+        lambda w: ("products", {"items": [{"sku": "PAN-9", "name": "Pan", "price": "40.00", "currency": "GBP"}]})),
+    _op("list_products", "GET products", "profiles:read", "campaigns.view_product", 200,
+        lambda w: ("products?limit=2&is_available=true", None)),
+    _op("create_campaign", "POST campaigns", "campaigns:write", "campaigns.add_campaign", 201,
+        lambda w: ("campaigns", campaign_body())),
+    _op("list_campaigns", "GET campaigns", "campaigns:read", "campaigns.view_campaign", 200,
+        lambda w: ("campaigns?status=active&brand=wren", None)),
+    _op("get_campaign", "GET campaigns/<slug:slug>", "campaigns:read", "campaigns.view_campaign", 200,
+        lambda w: ("campaigns/spring", None)),
+    _op("change_campaign", "PATCH campaigns/<slug:slug>", "campaigns:write", "campaigns.change_campaign", 200,
+        lambda w: ("campaigns/spring", {"cta": "Look", "goal": "cook outdoors"})),
+    _op("pause_campaign", "POST campaigns/<slug:slug>/pause", "campaigns:write", "campaigns.launch_campaign", 200,
+        lambda w: ("campaigns/spring/pause", None)),
+    _op("resume_campaign", "POST campaigns/<slug:slug>/resume", "campaigns:write", "campaigns.launch_campaign",
+        200, lambda w: ("campaigns/spring/resume", None)),
+    _op("launch_campaign", "POST campaigns/<slug:slug>/launch", "campaigns:write", "campaigns.launch_campaign",
+        202, lambda w: ("campaigns/spring/launch", None)),
+    _op("list_runs", "GET campaigns/<slug:slug>/runs", "campaigns:read", "campaigns.view_run", 200,
+        lambda w: ("campaigns/spring/runs?status=open", None)),
+    _op("get_run", "GET runs/<int:run_id>", "campaigns:read", "campaigns.view_run", 200,
+        lambda w: (f"runs/{w.run.pk}", None)),
+    _op("release_run", "POST runs/<int:run_id>/release", "campaigns:write", "campaigns.send_campaign", 200,
+        lambda w: (f"runs/{w.run.pk}/release", None)),
+    _op("pause_run", "POST runs/<int:run_id>/pause", "campaigns:write", "campaigns.launch_campaign", 200,
+        lambda w: (f"runs/{w.run.pk}/pause", None)),
+    _op("resume_run", "POST runs/<int:run_id>/resume", "campaigns:write", "campaigns.launch_campaign", 200,
+        lambda w: (f"runs/{w.run.pk}/resume", None)),
+    _op("cancel_run", "POST runs/<int:run_id>/cancel", "campaigns:write", "campaigns.launch_campaign", 200,
+        lambda w: (f"runs/{w.run.pk}/cancel", None)),
+    _op("approve_clean_pieces", "POST runs/<int:run_id>/approve-clean", "pieces:review", "generation.review_piece",
+        409, lambda w: (f"runs/{w.run.pk}/approve-clean", {"note": "looked at"})),
+    _op("list_run_pieces", "GET runs/<int:run_id>/pieces", "pieces:read", "generation.view_piece", 200,
+        lambda w: (f"runs/{w.run.pk}/pieces?channel=email", None)),
+    _op("list_pieces", "GET pieces", "pieces:read", "generation.view_piece", 200,
+        lambda w: (f"pieces?status=in_review&campaign=spring&run={w.run.pk}&profile=c-0", None)),
+    _op("get_piece", "GET pieces/<int:piece_id>", "pieces:read", "generation.view_piece", 200,
+        lambda w: (f"pieces/{w.piece.pk}", None)),
+    _op("decide_pieces", "POST pieces/decide", "pieces:review", "generation.review_piece", 200,
+        lambda w: ("pieces/decide", {"verdict": "approve", "pieces": [{"id": w.piece.pk, "revision": 1}]})),
+    _op("approve_piece", "POST pieces/<int:piece_id>/approve", "pieces:review", "generation.review_piece", 200,
+        lambda w: (f"pieces/{w.piece.pk}/approve", {"revision": 1})),
+    _op("reject_piece", "POST pieces/<int:piece_id>/reject", "pieces:review", "generation.review_piece", 200,
+        lambda w: (f"pieces/{w.piece.pk}/reject", {"revision": 1, "reason": "dull", "note": "again"})),
+    _op("edit_piece", "POST pieces/<int:piece_id>/edit", "pieces:review", "generation.edit_piece", 200,
+        lambda w: (f"pieces/{w.piece.pk}/edit", {"revision": 1, "fields": EDITED})),
+    _op("write_piece_again", "POST pieces/<int:piece_id>/write-again", "pieces:review", "generation.review_piece",
+        200, lambda w: (f"pieces/{w.piece.pk}/write-again", {"revision": 1, "steer": "shorter"})),
+    _op("reopen_piece", "POST pieces/<int:piece_id>/reopen", "pieces:review", "generation.review_piece", 200,
+        lambda w: (f"pieces/{w.approved.pk}/reopen", {"revision": 1})),
+    _op("compose", "POST compose", "compose", "campaigns.launch_campaign", 202,
+        lambda w: ("compose", {"campaign": "spring", "profile": "c-0", "channel": "email"})),
+    _op("record_outcomes", "POST outcomes", "outcomes:write", "delivery.add_outcome", 200,
+        lambda w: ("outcomes", {"items": [{"event_id": "e-1", "kind": "clicked", "occurred_at": WHEN,
+                                           "message_id": w.delivery.message_id}]})),
+]  # fmt: skip
+
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+WRITES = [operation for operation in OPERATIONS if operation.method != "GET"]
+READS = [operation for operation in OPERATIONS if operation.method == "GET"]

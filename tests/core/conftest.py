@@ -1,0 +1,15 @@
+"""What the tests of the frame need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _quick_and_quiet(settings: Any) -> None:
+    """Factories' users without slow passwords; a static folder, since a missing one is a warning."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
