@@ -9,7 +9,6 @@ import sys
 import time
 from dataclasses import dataclass
 
-from personalize.embedded.children import Child
 from personalize.embedded.errors import StackError
 from personalize.embedded.machine import require_disk, require_free_port
 from personalize.embedded.stack import CHECKOUT, Stack, base_environment
@@ -44,35 +43,26 @@ def bring_up(stack: Stack, options: Options) -> None:
     preparing = start_preparing_model(stack)
     with stack.stages.stage("Database schema"):
         stack.manage("migrate", "--no-input", "--verbosity", "0")
+    # Web takes seconds to load: meanwhile the rest is done.
+    web = stack.start(stack.web(options.host, options.port))
     password = ensure_admin(stack)
     campaign = load_demo(stack) if options.demo else None
     finish_preparing_model(stack, preparing)
     with stack.stages.stage("Web, writer, default worker and beat"):
-        web = start_processes(stack, options)
+        for program in (stack.writer(), stack.default_worker(), stack.beat()):
+            stack.start(program)
         stack.wait_for_web(web, address(options))
     if campaign:
         with stack.stages.stage(f"Launching the campaign '{campaign}'"):
             stack.manage("launch_campaign", campaign)
         stack.folder.note(demo_note(stack), True)
     stack.folder.announce(stack.environment, address=address(options), pid=os.getpid(), phase="ready")
-    login = (
-        f"user admin, password {password}" if password else "user admin; forgot the password? make password"
-    )
+    forgot = "user admin; forgot the password? make password"
+    login = f"user admin, password {password}" if password else forgot
     stack.stages.say(
         f"\nReady after {time.monotonic() - began:.0f} s: {address(options)}/admin/   ({login})\n"
         f"Logs: {stack.folder.logs}   Stop with Ctrl-C or `make stop`; the data stays for the next `make run`."
     )
-
-
-def start_processes(stack: Stack, options: Options) -> Child:
-    web = stack.start(stack.web(options.host, options.port))
-    start_workers(stack)
-    return web
-
-
-def start_workers(stack: Stack) -> None:
-    for program in (stack.writer(), stack.default_worker(), stack.beat()):
-        stack.start(program)
 
 
 # -- the writer's model ----------------------------------------------------------------------------
