@@ -22,6 +22,12 @@ class Items(Input):
     items = serializers.ListField(child=serializers.JSONField(), min_length=1, max_length=MOST_ITEMS)
 
 
+def envelope(item: type[serializers.Serializer[Any]]) -> type[serializers.Serializer[Any]]:
+    """How the API's description shows an envelope: with the fields of its items."""
+    items = item(many=True, min_length=1, max_length=MOST_ITEMS)  # type: ignore[call-arg]
+    return type(f"{item.__name__}s", (Input,), {"items": items, "__module__": item.__module__})
+
+
 class ItemError(Output):
     field = serializers.CharField()
     message = serializers.CharField()

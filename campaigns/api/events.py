@@ -56,7 +56,7 @@ class EventsView(ApiView):
         "record_events",
         tag="Events",
         summary="Record up to 1,000 events",
-        body=bulk.Items,
+        body=bulk.envelope(EventItem),
         answers={200: EventsResult},
         write=True,
         example={

@@ -66,6 +66,12 @@ class BulkProfiles(bulk.Items):
     source = serializers.CharField(default="api", max_length=100, help_text="Written beside each consent")  # type: ignore[assignment]
 
 
+class ProfileItems(BulkProfiles):
+    """The same, as the API's description shows it: with the fields of its items."""
+
+    items = ProfileItem(many=True, min_length=1, max_length=bulk.MOST_ITEMS)  # type: ignore[assignment,call-arg]
+
+
 class BulkResult(Output):
     created = serializers.IntegerField()
     updated = serializers.IntegerField()
@@ -213,7 +219,7 @@ class ProfilesBulkView(ApiView):
         "upsert_profiles",
         tag="People",
         summary="Create or update up to 1,000 people",
-        body=BulkProfiles,
+        body=ProfileItems,
         answers={200: BulkResult},
         write=True,
         example={"items": [{"external_id": "c-1001", **_EXAMPLE}]},

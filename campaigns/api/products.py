@@ -69,7 +69,7 @@ class ProductsView(ApiView):
         "upsert_products",
         tag="Products",
         summary="Create or update up to 1,000 products",
-        body=bulk.Items,
+        body=bulk.envelope(ProductItem),
         answers={200: ProductsResult},
         write=True,
         example={

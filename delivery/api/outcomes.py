@@ -52,7 +52,7 @@ class OutcomesView(ApiView):
         "record_outcomes",
         tag="Outcomes",
         summary="Report up to 1,000 outcomes",
-        body=bulk.Items,
+        body=bulk.envelope(OutcomeItem),
         answers={200: OutcomesResult},
         write=True,
         example={

@@ -131,8 +131,9 @@ class ApiView(APIView):
             )
 
 
+# Comments, not docstrings: the API\'s description would show them for every schema.
 class Input(serializers.Serializer[Any]):
-    """Input that refuses fields it does not know: a misspelt one would otherwise be lost in silence."""
+    # Input that refuses fields it does not know: a misspelt one would otherwise be lost in silence.
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
@@ -146,7 +147,8 @@ class Input(serializers.Serializer[Any]):
 
 
 class Output(serializers.Serializer[Any]):
-    """Output with explicit fields."""
+    # Output with explicit fields.
+    pass
 
 
 class ListQuery(Input):
@@ -155,7 +157,9 @@ class ListQuery(Input):
     limit = serializers.IntegerField(
         min_value=1, max_value=pagination.MAX_LIMIT, default=pagination.DEFAULT_LIMIT
     )
-    cursor = serializers.CharField(default="", allow_blank=True, max_length=400, help_text="`next` of the page before")
+    cursor = serializers.CharField(
+        default="", allow_blank=True, max_length=400, help_text="`next` of the page before"
+    )
 
 
 def person(request: Request) -> User:

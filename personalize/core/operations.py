@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from drf_spectacular.types import OpenApiTypes
@@ -84,7 +86,7 @@ def operation(
         statuses |= {409, 413, 422}
     responses: dict[Any, Any] = {}
     for status, answer in answers.items():
-        responses[status] = OpenApiResponse(answer) if answer else OpenApiResponse(description="No body.")
+        responses[status] = OpenApiResponse(answer, description=f"{HTTPStatus(status).phrase}.")
     for status in sorted(statuses - set(answers)):
         responses[status, problems.CONTENT_TYPE] = OpenApiResponse(Problem, description=_MEANING[status])
     examples = []
@@ -95,16 +97,21 @@ def operation(
         examples.append(
             OpenApiExample("Answer", value=answer_example, response_only=True, status_codes=codes)
         )
-    described: Callable[[Method], Method] = extend_schema(
-        operation_id=name,
-        summary=summary,
-        tags=[tag],
-        request=body,
-        responses=responses,
-        parameters=parameters,
-        examples=examples,
-    )
-    return described
+
+    def describe(method: Method) -> Method:
+        described: Method = extend_schema(
+            operation_id=name,
+            summary=summary,
+            description=inspect.getdoc(method) or f"{summary}.",
+            tags=[tag],
+            request=body,
+            responses=responses,
+            parameters=parameters,
+            examples=examples,
+        )(method)
+        return described
+
+    return describe
 
 
 @cache
