@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from campaigns import briefs, consent, runs, schedules
+from campaigns import briefs, consent, runs, schedules, segments
 from campaigns.models import (
     Campaign,
     CampaignStatus,
@@ -186,8 +186,6 @@ def _make_pieces(run: Run, campaign: Campaign) -> int:
     ads = [channel for channel in campaign.channels if channel in AD_CHANNELS]
     made = sum(_insert(run, channel, None) for channel in ads)
     if personal and campaign.segment is not None:
-        from campaigns import segments
-
         audience, size = _freeze_audience(run, segments.audience(campaign.segment))
         excluded: dict[str, int] = {}
         for channel in personal:

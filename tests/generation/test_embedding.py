@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.utils import timezone
 
 from campaigns.models import Product, ProductEmbedding, Profile, ProfileEmbedding, Segment
@@ -142,6 +143,41 @@ def test_an_embedder_of_another_size_is_refused() -> None:
         embedding.embed_profiles()
 
 
+def has_index() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('profile_vector_hnsw') IS NOT NULL")
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_load_builds_the_index_at_the_end(
+    embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "BULK", 2)
+    for number in "abc":
+        with_traits(f"likes {number}")
+    during: list[bool] = []
+    embed = embedder.embed
+    monkeypatch.setattr(embedder, "embed", lambda texts: during.append(has_index()) or embed(texts))
+
+    assert embedding.embed_profiles() == 3
+    with_traits("likes d")
+    assert embedding.embed_profiles() == 1
+
+    assert during == [False, True]
+    assert has_index()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_index_lost_with_a_killed_load_is_built_again(embedder: CountingEmbedder) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX profile_vector_hnsw")
+
+    embedding.embed_profiles()
+
+    assert has_index()
+
+
 # -- what is near ------------------------------------------------------------------------------------
 
 
@@ -185,7 +221,9 @@ def test_similar_profiles_leave_the_reader_out() -> None:
     assert embedding.similar_profiles(profile_id=reader.pk, count=2) == [close, far]
 
 
-def test_refresh_derives_before_it_embeds(embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refresh_derives_before_it_embeds(
+    embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from generation import indexing
 
     profile = ProfileFactory(traits_at=None, traits=[], traits_hash="", lifecycle="")

@@ -60,7 +60,9 @@ def test_killed_workers_lose_nothing_and_write_nothing_twice() -> None:
         try:
             # The first is killed after it has stored a chunk; every one while it is writing.
             least = 1 if kill == 0 else 0
-            wait_for(60, lambda least=least: count(Status.IN_REVIEW) >= least and count(Status.GENERATING) > 0)
+            wait_for(
+                60, lambda least=least: count(Status.IN_REVIEW) >= least and count(Status.GENERATING) > 0
+            )
         finally:
             worker.send_signal(signal.SIGKILL)
             assert worker.wait(timeout=10) == -signal.SIGKILL

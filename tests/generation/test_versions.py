@@ -10,8 +10,8 @@ from generation import engines, versions
 from generation.models import ModelVersion
 from generation.writer.prompts import PROMPT_VERSION
 from generation.writer.types import WriterInfo
-from tests.fakes import FakeWriter
 from tests.factories import RunFactory
+from tests.fakes import FakeWriter
 
 pytestmark = pytest.mark.django_db
 
@@ -31,9 +31,7 @@ def test_one_row_for_each_combination_of_weights_and_prompts() -> None:
 
 
 def test_the_current_version_is_the_only_active_one(writer: FakeWriter) -> None:
-    ModelVersion.objects.create(
-        name="old", base="b", prompt_version="p", model_hash="h", is_active=True
-    )
+    ModelVersion.objects.create(name="old", base="b", prompt_version="p", model_hash="h", is_active=True)
 
     current = versions.current()
 
