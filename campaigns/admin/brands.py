@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from campaigns import brands
 from campaigns.admin.forms import RowForm, WordsField, lines
 from campaigns.models import Brand
-from personalize.core.admin_pages import Page, person, stack
+from personalize.core.admin_pages import Page, moment, person, stack
 
 
 class BrandForm(RowForm):
@@ -38,7 +38,7 @@ class BrandForm(RowForm):
 @admin.register(Brand)
 class BrandPage(Page):
     form = BrandForm
-    list_display = ("what", "sender", "version", "updated_at")
+    list_display = ("what", "sender", "version", "saved")
     search_fields = ("name",)
     ordering = ("name",)
     sortable_by = ()
@@ -56,6 +56,10 @@ class BrandPage(Page):
             {"fields": ("sender_name", "sender_email", "reply_to", "postal_address", "legal_footer")},
         ),
     )
+
+    @admin.display(description="Saved")
+    def saved(self, row: Brand) -> SafeString | str:
+        return moment(row.updated_at)
 
     @admin.display(description="Brand")
     def what(self, brand: Brand) -> SafeString:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from campaigns.models import Product
@@ -25,6 +28,11 @@ class ProductPage(Page):
         ("Item", {"fields": ("sku", "name", "noun_phrase", "category", "description")}),
         ("Offer", {"fields": ("price", "currency", "url", "is_available")}),
     )
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "url":
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     @admin.display(description="Product")
     def what(self, product: Product) -> SafeString:

@@ -27,7 +27,7 @@ from campaigns.importing.mapping import REQUIRED, TARGETS
 from campaigns.models import AttributeDefinition, Import, ImportKind, ImportStatus
 from campaigns.models.channels import PERSONAL_CHANNELS
 from campaigns.sensitive import is_secret_name
-from personalize.core.admin_pages import ReadOnlyPage, badge, log, need, person, stack
+from personalize.core.admin_pages import ReadOnlyPage, badge, log, moment, need, person, stack
 from personalize.core.errors import DomainError
 
 MOST_MEGABYTES = 50  # read within one request; larger files go by the command, which shows its progress
@@ -65,7 +65,7 @@ class UploadForm(forms.Form):
 
 @admin.register(Import)
 class ImportPage(ReadOnlyPage):
-    list_display = ("what", "kind_badge", "counts", "problem_count", "status_badge", "started_at")
+    list_display = ("what", "kind_badge", "counts", "problem_count", "status_badge", "began")
     list_filter = ("kind", "status", "dry_run")
     ordering = ("-started_at",)
     sortable_by = ()
@@ -85,6 +85,10 @@ class ImportPage(ReadOnlyPage):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("campaigns.add_import")
+
+    @admin.display(description="Started")
+    def began(self, row: Import) -> SafeString | str:
+        return moment(row.started_at)
 
     @admin.display(description="File")
     def what(self, row: Import) -> SafeString:
@@ -118,6 +122,7 @@ class ImportPage(ReadOnlyPage):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        need(request, "campaigns.add_import")
         return HttpResponseRedirect(reverse("admin:campaigns_import_upload"))
 
     def pages(self) -> list[URLPattern]:

@@ -16,7 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
-from campaigns import people
+from campaigns import people, traits
 from campaigns.models import AttributeDefinition, Channel, Consent, ConsentStatus, Profile, Suppression
 from personalize.core.admin_pages import (
     Confirmation,
@@ -25,6 +25,7 @@ from personalize.core.admin_pages import (
     attempt,
     badge,
     confirm,
+    moment,
     need,
     person,
     stack,
@@ -38,18 +39,18 @@ class LifecycleFilter(admin.SimpleListFilter):
     parameter_name = "lifecycle"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        words = ("new", "active", "loyal", "lapsed", "vip", "cart left behind", "browsing", "prospect")
-        return [(word, word.capitalize()) for word in words]
+        return [(word, word.capitalize()) for word in traits.LIFECYCLES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Profile]) -> QuerySet[Profile]:
-        return queryset.filter(lifecycle=self.value()) if self.value() else queryset
+        known = {value for value, _ in self.lookup_choices}
+        return queryset.filter(lifecycle=self.value()) if self.value() in known else queryset
 
 
 @admin.register(Profile)
 class ProfilePage(ReadOnlyPage):
     """Profiles are written by import and API alone; here they are read, and erased."""
 
-    list_display = ("who", "lifecycle_badge", "trait_list", "agreed", "updated_at")
+    list_display = ("who", "lifecycle_badge", "trait_list", "agreed", "changed")
     list_filter = (LifecycleFilter,)
     search_fields = ("external_id",)
     search_help_text = "The CRM's id, or a whole e-mail address"
@@ -79,6 +80,10 @@ class ProfilePage(ReadOnlyPage):
             return queryset, False
         found = queryset.alias(address=Lower("email"))
         return found.filter(Q(external_id__startswith=term) | Q(address=term.lower())), False
+
+    @admin.display(description="Changed")
+    def changed(self, row: Profile) -> SafeString | str:
+        return moment(row.updated_at)
 
     @admin.display(description="Person")
     def who(self, profile: Profile) -> SafeString:
@@ -197,7 +202,7 @@ class AttributePage(Page):
 
 @admin.register(Suppression)
 class SuppressionPage(ReadOnlyPage):
-    list_display = ("address", "channel_badge", "reason_badge", "created_at")
+    list_display = ("address", "channel_badge", "reason_badge", "since")
     list_filter = ("channel", "reason")
     ordering = ("-created_at",)
     sortable_by = ()
@@ -207,6 +212,10 @@ class SuppressionPage(ReadOnlyPage):
         "Unsubscribed, bounced, complained or erased addresses appear "
         "here, as keyed hashes. Nothing is sent to them."
     )
+
+    @admin.display(description="Since")
+    def since(self, row: Suppression) -> SafeString | str:
+        return moment(row.created_at)
 
     @admin.display(description="Address")
     def address(self, row: Suppression) -> SafeString:

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from campaigns import segments
 from campaigns.admin.forms import RowForm, lines
 from campaigns.models import Segment
-from personalize.core.admin_pages import Page, person, stack
+from personalize.core.admin_pages import Page, moment, person, stack
 from personalize.core.errors import DomainError, InvalidInput
 
 SAMPLE = 12
@@ -44,7 +44,7 @@ class SegmentForm(RowForm):
 @admin.register(Segment)
 class SegmentPage(Page):
     form = SegmentForm
-    list_display = ("what", "in_words", "updated_at")
+    list_display = ("what", "in_words", "saved")
     search_fields = ("name",)
     ordering = ("name",)
     sortable_by = ()
@@ -60,6 +60,10 @@ class SegmentPage(Page):
         (None, {"fields": ("name", "slug", "filter")}),
         ("People like …", {"fields": ("like_text", "like_count")}),
     )
+
+    @admin.display(description="Saved")
+    def saved(self, row: Segment) -> SafeString | str:
+        return moment(row.updated_at)
 
     @admin.display(description="Segment")
     def what(self, segment: Segment) -> SafeString:

@@ -25,6 +25,7 @@ from personalize.core.admin_pages import (
     badge,
     confirm,
     log,
+    moment,
     need,
     person,
     stack,
@@ -48,7 +49,7 @@ def _obstacle(run: Run, approved: int) -> str:
 
 @admin.register(Delivery)
 class DeliveryPage(ReadOnlyPage):
-    list_display = ("what", "channel_badge", "status_badge", "attempts", "said", "created_at", "settle")
+    list_display = ("what", "channel_badge", "status_badge", "attempts", "said", "began", "settle")
     list_filter = ("status", "channel", "transport")
     ordering = ("-created_at",)
     sortable_by = ()
@@ -65,6 +66,10 @@ class DeliveryPage(ReadOnlyPage):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("piece__run__campaign")
+
+    @admin.display(description="Begun")
+    def began(self, row: Delivery) -> SafeString | str:
+        return moment(row.created_at)
 
     @admin.display(description="Piece")
     def what(self, row: Delivery) -> SafeString:

@@ -26,8 +26,10 @@ SHOWN = 8  # openings shown on the page: enough to notice a wrong filter
 
 def fingerprint(pieces: QuerySet[Piece]) -> str:
     """The set of pieces and their revisions as one string: what was confirmed is what is decided."""
-    pair = Concat(Cast("pk", TextField()), Value(":"), Cast("revision", TextField()))
-    made = pieces.order_by().aggregate(made=MD5(StringAgg(pair, ",", order_by="pk")))["made"]
+    text = TextField()
+    pair = Concat(Cast("pk", text), Value(":", text), Cast("revision", text), output_field=text)
+    joined = StringAgg(pair, Value(",", text), order_by="pk", output_field=text)
+    made = pieces.order_by().aggregate(made=MD5(joined, output_field=text))["made"]
     return str(made or "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.contrib.admin import SimpleListFilter
 from django.db.models import F, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from campaigns.models import Campaign, Channel, Run
@@ -17,6 +19,7 @@ from generation.admin import bulk, texts
 from generation.models import Finding, Piece, Severity, Status
 from personalize.core.admin_pages import Page, badge, stack
 
+_RULE = re.compile(r"[\w.-]{1,40}")
 MANY = 10_000  # counting stops here: "10,000+" is enough to know
 
 TONE = {
@@ -61,6 +64,8 @@ def _by_findings(pieces: QuerySet[Piece], value: str) -> QuerySet[Piece]:
 
 
 def _by_rule(pieces: QuerySet[Piece], value: str) -> QuerySet[Piece]:
+    if not _RULE.fullmatch(value):
+        return pieces.none()
     flagged = Finding.objects.filter(rule=value, revision=F("piece__revision"))
     return pieces.filter(pk__in=flagged.values("piece_id"))
 
@@ -168,12 +173,31 @@ def rule_in_words(rule: str) -> str:
     return f"{group.capitalize()}: {name.replace('_', ' ')}" if name else rule.replace("_", " ").capitalize()
 
 
+def _chips(request: HttpRequest) -> list[dict[str, Any]]:
+    """The findings filter as buttons with their numbers, beside whatever else is chosen."""
+    others = {name: request.GET[name] for name in NARROW if name != "findings" and request.GET.get(name)}
+    chips = []
+    for value, label in (("", "All"), ("blocking", "Blocked"), ("warning", "Warnings"), ("clean", "Clean")):
+        chosen = others | ({"findings": value} if value else {})
+        count = narrowed(Piece.objects.all(), chosen).order_by()[: MANY + 1].count()
+        chips.append(
+            {
+                "label": label,
+                "count": f"{MANY:,}+" if count > MANY else f"{count:,}",
+                "link": f"?{urlencode(chosen)}",
+                "on": request.GET.get("findings", "") == value,
+            }
+        )
+    return chips
+
+
 class QueuePage(Page):
     """The list half of a piece's pages; the desk (desk.py) is the other."""
 
     list_display = ("told", "text", "channel_badge", "found", "model_score", "status_badge")
     list_display_links = ("text",)
     list_filter = FILTERS
+    list_before_template = "admin/generation/piece/chips.html"
     list_filter_sheet = True
     list_fullwidth = True
     ordering = RISKIEST_FIRST
@@ -197,10 +221,8 @@ class QueuePage(Page):
             .prefetch_related(Prefetch("findings", queryset=current, to_attr="current_findings"))
         )
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        return {
-            name: action for name, action in super().get_actions(request).items() if name != "delete_selected"
-        }
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().changelist_view(request, {**(extra_context or {}), "chips": _chips(request)})
 
     def has_review_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("generation.review_piece")
@@ -235,10 +257,10 @@ class QueuePage(Page):
         return badge(Channel(piece.channel).label, "plain")
 
     @admin.display(description="Findings")
-    def found(self, piece: Piece) -> SafeString:
+    def found(self, piece: Piece) -> SafeString | str:
         found: list[Finding] = getattr(piece, "current_findings", [])
         if not found:
-            return badge("Clean", "good") if piece.status == Status.IN_REVIEW else format_html("—")
+            return badge("Clean", "good") if piece.status == Status.IN_REVIEW else "—"
         tone = {Severity.BLOCKING: "bad", Severity.WARNING: "warn", Severity.NOTE: "quiet"}
         worst_first = sorted(found, key=lambda f: list(Severity.values).index(f.severity))
         shown = format_html_join(

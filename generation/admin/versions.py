@@ -6,12 +6,12 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from generation.models import ModelVersion
-from personalize.core.admin_pages import ReadOnlyPage, badge, stack
+from personalize.core.admin_pages import ReadOnlyPage, badge, moment, stack
 
 
 @admin.register(ModelVersion)
 class ModelVersionPage(ReadOnlyPage):
-    list_display = ("what", "prompt_version", "tuned", "active", "created_at")
+    list_display = ("what", "prompt_version", "tuned", "active", "since")
     ordering = ("-is_active", "-created_at")
     sortable_by = ()
     empty_title = "No writer yet"
@@ -22,6 +22,10 @@ class ModelVersionPage(ReadOnlyPage):
         "name", "base", "adapter", "is_tuned", "prompt_version", "model_hash", "settings", "metrics",
         "is_active", "created_at",
     )  # fmt: skip
+
+    @admin.display(description="Since")
+    def since(self, row: ModelVersion) -> SafeString | str:
+        return moment(row.created_at)
 
     @admin.display(description="Writer")
     def what(self, version: ModelVersion) -> SafeString:

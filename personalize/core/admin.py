@@ -24,7 +24,6 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
-    UnfoldAdminSingleDateWidget,
     UnfoldAdminTextInputWidget,
 )
 
@@ -37,6 +36,7 @@ from personalize.core.admin_pages import (
     badge,
     confirm,
     log,
+    moment,
     need,
     person,
     stack,
@@ -67,7 +67,7 @@ class NewKeyForm(forms.Form):
     )
     expires_on = forms.DateField(
         required=False,
-        widget=UnfoldAdminSingleDateWidget,
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
         label="Valid until",
         help_text="Empty: until it is revoked",
     )
@@ -84,7 +84,7 @@ class NewKeyForm(forms.Form):
 
 @admin.register(ApiKey)
 class ApiKeyPage(ReadOnlyPage):
-    list_display = ("what", "scope_badges", "acts_as", "last_used_at", "state")
+    list_display = ("what", "scope_badges", "acts_as", "used", "state")
     list_select_related = ("acts_as",)
     ordering = ("-created_at",)
     sortable_by = ()
@@ -101,6 +101,10 @@ class ApiKeyPage(ReadOnlyPage):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("core.add_apikey")
+
+    @admin.display(description="Last used")
+    def used(self, key: ApiKey) -> SafeString | str:
+        return moment(key.last_used_at, otherwise="never")
 
     @admin.display(description="Key")
     def what(self, key: ApiKey) -> SafeString:
@@ -182,11 +186,15 @@ class UserPage(PlainUserAdmin, Page):  # type: ignore[misc,type-arg,unused-ignor
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "roles", "is_active", "last_login")
+    list_display = ("username", "email", "roles", "is_active", "seen")
     list_filter = ("is_active", "is_superuser", "groups")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("groups")
+
+    @admin.display(description="Last seen")
+    def seen(self, user: User) -> SafeString | str:
+        return moment(user.last_login, otherwise="never")
 
     @admin.display(description="Groups")
     def roles(self, user: User) -> SafeString:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -15,6 +16,7 @@ from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -51,6 +53,16 @@ class Page(_ModelAdmin):
     def at(self, route: str, view: Callable[..., HttpResponseBase], name: str) -> URLPattern:
         """`admin_view` asks only whether somebody is staff: the view asks for the permission."""
         return path(route, self.admin_site.admin_view(view), name=name)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Nothing is deleted in heaps: each row has its own page that says what goes with it."""
+        found = super().get_actions(request)
+        return {name: action for name, action in found.items() if name != "delete_selected"}
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        changelist.full_result_count = changelist.result_count  # else a "Show all" stands beside each count
+        return changelist
 
     def load(self, request: HttpRequest, pk: int) -> Any:
         """The row, through `get_queryset` so that row limits hold; Http404 otherwise."""
@@ -153,6 +165,14 @@ def stack(first: object, second: object) -> SafeString:
         '<span class="pz-stack"><span class="pz-strong">{}</span><span class="pz-sub">{}</span></span>',
         first, second,
     )  # fmt: skip
+
+
+def moment(when: datetime | None, *, otherwise: str = "—") -> SafeString | str:
+    """A time for a list, in the product's time zone."""
+    if when is None:
+        return otherwise
+    local = timezone.localtime(when)
+    return stack(f"{local:%d %b %Y}", f"{local:%H:%M}")
 
 
 def bar(done: int, total: int, *, label: str = "") -> SafeString:

@@ -1,0 +1,80 @@
+"""Roles, signed-in clients, and a small world that has one row of everything the admin shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from campaigns.models import ReviewPolicy
+from delivery.management.commands import setup_roles
+from generation.models import Status
+from tests import factories
+
+ROLES = ("Writers", "Reviewers", "Senders", "Operators")
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns of a missing folder
+
+
+@pytest.fixture
+def roles(db: None) -> dict[str, User]:
+    """One person of each role, one staff member without any, and a superuser."""
+    setup_roles.setup()
+    people: dict[str, User] = {}
+    for role in ROLES:
+        people[role] = factories.UserFactory(username=role.lower().rstrip("s"))
+        people[role].groups.add(Group.objects.get(name=role))
+    people["nobody"] = factories.UserFactory(username="nobody")
+    people["superuser"] = factories.SuperuserFactory(username="root")
+    return people
+
+
+@pytest.fixture
+def client_of(roles: dict[str, User]) -> Callable[[str], Client]:
+    def make(role: str) -> Client:
+        client = Client()
+        client.force_login(roles[role])
+        return client
+
+    return make
+
+
+@pytest.fixture
+def world(db: None) -> SimpleNamespace:
+    """A launched campaign with a piece in review, one approved, one uncertain, and a row of everything else."""
+    campaign = factories.CampaignFactory(review_policy=ReviewPolicy.CLEAN_TOGETHER)
+    run = factories.RunFactory(campaign=campaign)
+    piece = factories.PieceFactory(run=run)
+    factories.PieceEventFactory(piece=piece)
+    approved = factories.PieceFactory(run=run, status=Status.APPROVED)
+    unknown = factories.PieceFactory(run=run, status=Status.UNKNOWN)
+    delivery = factories.DeliveryFactory(piece=unknown, status="unknown")
+    event = factories.EventFactory(profile=piece.profile)
+    return SimpleNamespace(
+        campaign=campaign,
+        brand=campaign.brand,
+        segment=campaign.segment,
+        run=run,
+        piece=piece,
+        approved=approved,
+        unknown=unknown,
+        delivery=delivery,
+        profile=piece.profile,
+        event=event,
+        product=event.product,
+        version=piece.model_version,
+        export=factories.ExportFileFactory(run=run),
+        importing=factories.ImportFactory(),
+        rule=factories.TraitRuleFactory(),
+        attribute=factories.AttributeDefinitionFactory(name="prefers"),
+        suppression=factories.SuppressionFactory(),
+        key=factories.ApiKeyFactory(),
+    )

@@ -1,0 +1,172 @@
+"""The queue: order, filters, decisions over many, and a number of queries that does not grow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.contrib.messages import get_messages
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from generation.admin import bulk
+from generation.models import Piece, Status
+from tests import factories
+
+ClientOf = Callable[[str], Client]
+LIST = "/admin/generation/piece/"
+
+
+def told(response: Any) -> str:
+    return " ".join(str(message) for message in get_messages(response.wsgi_request))
+
+
+def queries(client: Client, url: str) -> int:
+    client.get(url)  # content types and permissions are remembered after the first
+    with CaptureQueriesContext(
+        connection,
+    ) as seen:
+        assert client.get(url).status_code == 200
+    return len(seen)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        LIST,
+        "/admin/campaigns/run/",
+        "/admin/campaigns/campaign/",
+        "/admin/campaigns/profile/",
+        "/admin/delivery/delivery/",
+        "/admin/",
+    ],
+)
+def test_queries_do_not_grow_with_rows(url: str, client_of: ClientOf, world: SimpleNamespace) -> None:
+    client = client_of("superuser")
+    few = queries(client, url)
+    for _ in range(8):
+        piece = factories.PieceFactory(run=world.run, warnings=1)
+        factories.FindingFactory(piece=piece)
+        gone = factories.PieceFactory(run=world.run, status=Status.DELIVERED)
+        factories.DeliveryFactory(piece=gone)
+        factories.RunFactory(campaign=factories.CampaignFactory())
+    assert queries(client, url) == few <= 32
+
+
+def test_a_desk_asks_a_constant_number(client_of: ClientOf, world: SimpleNamespace) -> None:
+    client = client_of("Reviewers")
+    url = f"{LIST}{world.piece.pk}/change/"
+    few = queries(client, url)
+    for _ in range(10):
+        factories.FindingFactory(piece=world.piece)
+        factories.PieceEventFactory(piece=world.piece)
+        factories.PieceFactory(run=world.run)
+    assert queries(client, url) == few <= 25
+
+
+def test_the_riskiest_come_first_and_only_what_waits(client_of: ClientOf, world: SimpleNamespace) -> None:
+    blocked = factories.PieceFactory(run=world.run, blocking=2)
+    warned = factories.PieceFactory(run=world.run, warnings=1)
+    shown = client_of("Reviewers").get(LIST).content.decode()
+    order = [int(pk) for pk in re.findall(rf"{LIST}(\d+)/change/", shown)]
+    assert order == [blocked.pk, warned.pk, world.piece.pk]
+    assert "A pan for the fire" in shown and "Cast iron is 15% off" in shown  # values are in
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("findings=blocking", 1),
+        ("findings=clean", 1),
+        ("channel=sms", 0),
+        ("status=approved", 1),
+        ("status=all", 4),
+        ("rule=avoided_word", 1),
+    ],
+)
+def test_filters(query: str, count: int, client_of: ClientOf, world: SimpleNamespace) -> None:
+    blocked = factories.PieceFactory(run=world.run, blocking=1)
+    factories.FindingFactory(piece=blocked)
+    shown = client_of("Reviewers").get(f"{LIST}?{query}").content.decode()
+    assert len(set(re.findall(rf"{LIST}(\d+)/change/", shown))) == count
+
+
+def confirmation(client: Client, url: str, action: str, ids: list[int], across: int = 0) -> dict[str, Any]:
+    """What the first page posts on: its hidden fields."""
+    data = {"action": action, "index": "0", "select_across": str(across), "_selected_action": ids}
+    response = client.post(url, data)
+    assert response.status_code == 200, response
+    return {**data, "fingerprint": response.context["fingerprint"], "page": response.content.decode()}
+
+
+def test_bulk_approves_a_selection_with_a_result_for_each(
+    client_of: ClientOf, world: SimpleNamespace
+) -> None:
+    blocked = factories.PieceFactory(run=world.run, blocking=1)
+    second = factories.PieceFactory(run=world.run)
+    client = client_of("Reviewers")
+    data = confirmation(client, LIST, "approve_all", [world.piece.pk, second.pk, blocked.pk])
+    assert "Approve 3 pieces?" in data.pop("page")
+    assert Piece.objects.filter(status=Status.IN_REVIEW).count() == 3  # asking decides nothing
+    response = client.post(LIST, data)
+    assert "2 approved" in told(response) and "1 blocked" in told(response)
+    assert Piece.objects.get(pk=second.pk).status == Status.APPROVED
+    assert Piece.objects.get(pk=blocked.pk).status == Status.IN_REVIEW
+
+
+def test_bulk_over_everything_that_matches(client_of: ClientOf, world: SimpleNamespace) -> None:
+    """More than one page: the filter decides, and nothing outside it is touched."""
+    mine = [factories.PieceFactory(run=world.run, warnings=1).pk for _ in range(60)]
+    client = client_of("Reviewers")
+    url = f"{LIST}?findings=warning&run={world.run.pk}"
+    data = confirmation(client, url, "approve_all", mine[:1], across=1)
+    assert "Approve 60 pieces?" in data.pop("page")
+    assert "60 approved" in told(client.post(url, data))
+    assert Piece.objects.filter(pk__in=mine, status=Status.APPROVED).count() == 60
+    assert Piece.objects.get(pk=world.piece.pk).status == Status.IN_REVIEW
+
+
+def test_a_set_that_changed_is_asked_about_again(client_of: ClientOf, world: SimpleNamespace) -> None:
+    client = client_of("Reviewers")
+    data = confirmation(client, LIST, "approve_all", [world.piece.pk], across=1)
+    data.pop("page")
+    factories.PieceFactory(run=world.run)  # arrived between the page and the click
+    response = client.post(LIST, data)
+    assert "changed since you looked" in told(response) and b"Approve 2 pieces?" in response.content
+    assert not Piece.objects.filter(status=Status.APPROVED).exclude(pk=world.approved.pk).exists()
+
+
+def test_a_fingerprint_knows_texts(world: SimpleNamespace) -> None:
+    before = bulk.fingerprint(Piece.objects.filter(pk=world.piece.pk))
+    Piece.objects.filter(pk=world.piece.pk).update(revision=2)
+    assert bulk.fingerprint(Piece.objects.filter(pk=world.piece.pk)) != before != ""
+
+
+def test_bulk_rejection_needs_a_reason(client_of: ClientOf, world: SimpleNamespace) -> None:
+    client = client_of("Reviewers")
+    data = confirmation(client, LIST, "reject_all", [world.piece.pk])
+    data.pop("page")
+    assert "Choose a reason" in told(client.post(LIST, data))
+    assert "1 rejected" in told(client.post(LIST, {**data, "reason": "voice"}))
+
+
+def test_only_reviewers_decide_in_bulk(client_of: ClientOf, world: SimpleNamespace) -> None:
+    data = {
+        "action": "approve_all",
+        "index": "0",
+        "select_across": "1",
+        "_selected_action": [world.piece.pk],
+        "fingerprint": bulk.fingerprint(Piece.objects.filter(status=Status.IN_REVIEW)),
+    }
+    for role in ("Writers", "Senders", "Operators"):
+        client_of(role).post(LIST, data)
+        assert Piece.objects.get(pk=world.piece.pk).status == Status.IN_REVIEW, role
+
+
+def test_an_empty_queue_says_what_to_do(client_of: ClientOf) -> None:
+    shown = client_of("Reviewers").get(LIST).content.decode()
+    assert "Nothing waits for a decision" in shown
