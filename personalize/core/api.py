@@ -131,7 +131,7 @@ class ApiView(APIView):
             )
 
 
-# Comments, not docstrings: the API\'s description would show them for every schema.
+# Comments, not docstrings: the API's description would show them for every schema.
 class Input(serializers.Serializer[Any]):
     # Input that refuses fields it does not know: a misspelt one would otherwise be lost in silence.
 
