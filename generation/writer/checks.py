@@ -365,7 +365,7 @@ _LEAK = re.compile(
     r"(?:^|\n|[.!?]\s)\s*(?:plan|say|write|subject|preheader|headline|description|reader|brief|facts?|brand|channel|"
     r"output|copy|user|assistant|system|instruction|answer|sentence)\s*:"
     r"|\b(?:language model|as an ai|copywriter|system prompt|previous instructions?|above instructions?|"
-    r"ignore (?:all|the|any|every)|im_start|im_end|endoftext)\b|\b[frp]\d\b",
+    r"ignore (?:all|the|any|every)|im_start|im_end|endoftext|the readers?)\b|\b[frp]\d\b",
     re.IGNORECASE,
 )
 

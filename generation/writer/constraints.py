@@ -7,14 +7,24 @@ beyond the unit's limit with its values filled in, and an end before the require
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from generation.writer import checks, values
-from generation.writer.vocabulary import FINAL, After, Vocabulary, allowed, follows, kind, text_length
+from generation.writer.vocabulary import (
+    FINAL,
+    After,
+    Vocabulary,
+    allowed,
+    can_end,
+    follows,
+    kind,
+    text_length,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,32 @@ class Rules:
     max_tokens: int
     sentences: int  # ends by itself after so many
     least_words: int = 2
+    lean: float = (
+        0.0  # what a token of the plan line gains, and again when it continues the plan line in order
+    )
+
+
+class Echo:
+    """What a unit should say (its plan line) and should not say again (runs of four tokens said before)."""
+
+    def __init__(
+        self, plan: Sequence[int] = (), said: Sequence[Sequence[int]] = (), shun: Iterable[int] = ()
+    ) -> None:
+        self.plan = frozenset(plan)
+        self.next: dict[int, set[int]] = {}
+        for one, other in itertools.pairwise(plan):
+            self.next.setdefault(one, set()).add(other)
+        self.said: dict[tuple[int, ...], set[int]] = {}
+        for tokens in said:
+            self.note(tokens)
+        self.shun = frozenset(shun)
+
+    def note(self, tokens: Sequence[int]) -> None:
+        for i in range(len(tokens) - RUN + 1):
+            self.said.setdefault(tuple(tokens[i : i + RUN - 1]), set()).add(tokens[i + RUN - 1])
+
+
+RUN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +85,13 @@ NO_LIMIT = 1 << 20
 class UnitWalk:
     """A candidate for one unit. `text` is always something the rules allow, finished or not."""
 
-    def __init__(self, vocabulary: Vocabulary, rules: Rules, force: Mapping[str, list[int]]) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, rules: Rules, force: Mapping[str, list[int]], echo: Echo | None = None
+    ) -> None:
         """`force` holds the ids that write ` {{name}}` for each required name, for when the budget runs out."""
         self.vocabulary, self.rules, self.force = vocabulary, rules, force
+        self.echo = echo or Echo()
+        self._drawn: list[int] = []
         self.state = State(names=rules.names, missing=rules.required)
         self.tokens = 0
         self.raw = b""
@@ -73,7 +113,7 @@ class UnitWalk:
         words = len(self.text.split())
         may_end = not s.opened and not s.pending and not s.missing and words >= self.rules.least_words
         last = sum(c in FINAL for c in self.text) + 1 >= self.rules.sentences
-        no_final = bool(s.missing) and last or words < self.rules.least_words
+        no_final = (bool(s.missing) and last) or words < self.rules.least_words
         reach = min(room, v.longest)
         costs = tuple(self.rules.costs[n] for n in s.names)
         plenty = max(costs, default=0) + v.longest + 2  # more room than this changes nothing
@@ -98,10 +138,45 @@ class UnitWalk:
             special = [t for t in self._candidates() if self._accepts(t, no_final)]
             if special:
                 ban[torch.tensor(special)] = False
-            if may_end or bool(ban.all()):
+            if may_end or (not s.missing and bool(ban.all())):
                 ban[v.ends] = False
             v.remember(key, ban)
+        if s.missing and bool(ban.all()):
+            self._force(s.missing[0])
+            return self._only(self._queue[0])
+        again = self._again()
+        if again:
+            narrower = ban.clone()
+            narrower[list(again)] = True
+            if not bool(narrower.all()):
+                return narrower
         return ban
+
+    def _again(self) -> set[int]:
+        """Tokens that would repeat a run said before, in this unit or an earlier one; names may come again."""
+        if self.state.opened or len(self._drawn) < RUN - 1:
+            return set()
+        recent = tuple(self._drawn[-(RUN - 1) :])
+        found = set(self.echo.said.get(recent, ()))
+        own = self._drawn
+        for i in range(len(own) - RUN + 1):
+            if tuple(own[i : i + RUN - 1]) == recent:
+                found.add(own[i + RUN - 1])
+        return found - self.vocabulary.end_ids
+
+    def leaning(self) -> dict[int, float]:
+        """Towards the plan line, in its order, and away from the plan's own way of speaking."""
+        if self._queue:
+            return {}
+        found = dict.fromkeys(self.echo.shun, -8.0)
+        if self.rules.lean:
+            used = set(self._drawn)
+            for token in self.echo.plan - used - self.echo.shun:
+                found[token] = self.rules.lean
+            for token in self.echo.next.get(self._drawn[-1], ()) if self._drawn else ():
+                if token not in used and token not in self.echo.shun:
+                    found[token] = 2 * self.rules.lean
+        return found
 
     def _only(self, token: int) -> Tensor:
         key = ("only", token)
@@ -129,7 +204,12 @@ class UnitWalk:
         if not piece or (no_final and any(c.encode() in piece for c in FINAL)):
             return False
         after = self.step(self.state, piece)
-        return after is not None and self._room(after) >= 0
+        if after is None:
+            return False
+        if after.pending:  # no way in without a way out: a character that may stand here, however wide
+            v = self.vocabulary
+            return self._room(after) >= 2 and can_end(after.pending, after.before, v.gsm7, v.exclaim)
+        return self._room(after) >= 0
 
     def _room(self, s: State) -> int:
         """Length left for words, once the missing values and a full stop have theirs."""
@@ -204,6 +284,7 @@ class UnitWalk:
             return
         piece = v.pieces[token]
         assert piece is not None
+        self._drawn.append(token)
         if self._queue:
             self._queue.pop(0)
         moved = self.step(self.state, piece)

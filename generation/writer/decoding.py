@@ -31,6 +31,10 @@ class Walk(Protocol):
         """Boolean [vocabulary]: true where a token is impossible now. At least one is possible."""
         ...
 
+    def leaning(self) -> dict[int, float]:
+        """What to add to the logits of some tokens, bans aside; empty for the model's own will."""
+        ...
+
     def push(self, token: int, wished: int) -> None:
         """Take the token that was drawn; `wished` is the model's first choice had nothing been banned."""
         ...
@@ -237,23 +241,23 @@ class Decoder:
     ) -> None:
         """Draw one token for each candidate, with its own random numbers, and tell its walk."""
         bans = [owner.walk.banned() for owner in owners]
+        at = torch.tensor(lines, device=logits.device)
         norms = torch.logsumexp(logits, -1)
-        if lines == list(range(logits.shape[0])):
-            masked = logits.clone()
-        else:
-            masked = logits[torch.tensor(lines, device=logits.device)]
+        masked = logits[at]  # a copy: the bare logits are still needed
         same: dict[int, list[int]] = {}
         for i, ban in enumerate(bans):
             same.setdefault(id(ban), []).append(i)
         for members in same.values():
             chosen = slice(None) if len(members) == len(owners) else members
             masked[chosen] = masked[chosen].masked_fill(bans[members[0]].to(logits.device), float("-inf"))
-        if temperature == 0:
-            tokens = masked.argmax(-1).tolist()
-        else:
-            tokens = self._sample(masked, owners, temperature, top_p)
-        picked = logits[torch.tensor(lines), torch.tensor(tokens)] - norms[torch.tensor(lines)]
-        wishes = logits.argmax(-1)[torch.tensor(lines)].tolist()
+        for line, owner in enumerate(owners):
+            leaning = owner.walk.leaning()
+            if leaning:
+                masked[line, list(leaning)] += torch.tensor(list(leaning.values()), device=masked.device)
+        greedy = temperature == 0
+        tokens = masked.argmax(-1).tolist() if greedy else self._sample(masked, owners, temperature, top_p)
+        picked = logits[at, torch.tensor(tokens, device=logits.device)] - norms[at]
+        wishes = logits.argmax(-1)[at].tolist()
         for owner, token, wished, logprob in zip(owners, tokens, wishes, picked.tolist(), strict=True):
             owner.tokens.append(token)
             owner.logprobs.append(logprob)

@@ -7,6 +7,7 @@ See decoding.py for the passes, constraints.py for what cannot be written, promp
 from __future__ import annotations
 
 import random
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +17,13 @@ import torch
 
 from generation.writer import channels, prompts, scoring, values
 from generation.writer.attention import Prefix
-from generation.writer.constraints import Rules, UnitWalk
+from generation.writer.constraints import Echo, Rules, UnitWalk
 from generation.writer.decoding import Candidate, Counts, Decoder, Kept, Start
 from generation.writer.trimming import trim
 from generation.writer.types import Brief, Draft, Plan, PlanUnit, Request, Sampling, WriterInfo, WrittenUnit
 from generation.writer.vocabulary import Vocabulary, token_bytes
 
+LEAN_UNTUNED = 2.0
 PREFIXES = 4  # briefs kept computed: about 25 MB each for the default model
 # Longest units in tokens; a limit in characters usually comes first.
 MOST_TOKENS: Mapping[str, int] = {
@@ -74,8 +76,11 @@ class TorchWriter:
         base: str = "",
         tuned: bool = False,
         model_hash: str = "",
+        lean: float | None = None,
     ) -> None:
+        """`lean` draws the words of the plan line into the text; a tuned model needs none of it."""
         model.eval()
+        self.lean = lean if lean is not None else (0.0 if tuned else LEAN_UNTUNED)
         self.model, self.tokenizer = model, tokenizer
         self.decoder = Decoder(model)
         self.counts = Counts()  # of the last write()
@@ -86,7 +91,11 @@ class TorchWriter:
         self._ends += [i for i in tokenizer.all_special_ids if i < size and i in _stops(tokenizer)]
         if not self._ends:
             raise ValueError("the tokenizer has neither a token for a line break nor an end of text")
-        self._vocabularies: dict[tuple[bool, bool], Vocabulary] = {}
+        # The plan speaks of "the reader"; the copy speaks to "you".
+        self._shun = [
+            i for i, p in enumerate(self._pieces) if p and p.strip().lower() in (b"reader", b"readers")
+        ]
+        self._vocabularies: dict[tuple[bool, bool, bool], Vocabulary] = {}
         self._prefixes: OrderedDict[str, Prefix] = OrderedDict()
         self._info = WriterInfo(
             name=name,
@@ -94,7 +103,7 @@ class TorchWriter:
             tuned=tuned,
             prompt_version=prompts.PROMPT_VERSION,
             model_hash=model_hash,
-            settings={"dtype": str(self.decoder.shape.dtype).removeprefix("torch.")},
+            settings={"lean": str(self.lean), "dtype": str(self.decoder.shape.dtype).removeprefix("torch.")},
         )
 
     @property
@@ -133,7 +142,7 @@ class TorchWriter:
     # -- what is shared ------------------------------------------------------------------------------------------
 
     def _prefix(self, brief: Brief) -> Prefix:
-        text = prompts.prefix(brief)
+        text = prompts.prefix(brief, examples=not self._info.tuned)
         key = prompts.prefix_hash(text)
         if key in self._prefixes:
             self._prefixes.move_to_end(key)
@@ -160,10 +169,19 @@ class TorchWriter:
         exclaim = unit.label != "H" and not any(
             a.lower().startswith("exclamation") for a in brief.brand.avoid
         )
-        key = (gsm7, exclaim)
+        parts = self._in_parts(brief)
+        key = (gsm7, exclaim, parts)
         if key not in self._vocabularies:
-            self._vocabularies[key] = Vocabulary(self._pieces, self._ends, gsm7=gsm7, exclaim=exclaim)
+            self._vocabularies[key] = Vocabulary(
+                self._pieces, self._ends, gsm7=gsm7, exclaim=exclaim, parts=parts
+            )
         return self._vocabularies[key]
+
+    def _in_parts(self, brief: Brief) -> bool:
+        """Whether the brief's own language has characters that this tokenizer writes in several tokens."""
+        text = " ".join([brief.brand.name, brief.brand.about, brief.goal, *(f.text for f in brief.facts)])
+        letters = {c for c in text if c.isalpha() and ord(c) > 127}
+        return any(len(self.ids(c)) > 1 for c in letters)
 
     def _stretch(self, brief: Brief, sampling: Sampling) -> int:
         names = sum(len(self.force(v.name, spaced=True)) + len(v.name) + 4 for v in brief.values)
@@ -206,7 +224,11 @@ class TorchWriter:
         force = {n: self.force(n, spaced=True) for n in rules.required}
         force |= {"\x00" + n: self.force(n, spaced=False) for n in rules.required}
         vocabulary = self.vocabulary(work.brief, work.request, unit)
-        return [UnitWalk(vocabulary, rules, force) for _ in range(sampling.candidates)]
+        lines = prompts.source_lines(work.brief, work.request, unit)
+        plan = [i for line in lines for i in self.ids(" " + re.sub(r" \([^()]*\)", "", line))]
+        opening = prompts.opening(work.request)
+        echo = Echo(plan, [self.ids(t) for t in (opening, *(u.text for u in work.units))], self._shun)
+        return [UnitWalk(vocabulary, rules, force, echo) for _ in range(sampling.candidates)]
 
     def _rules(self, work: _Writing, unit: PlanUnit, sampling: Sampling) -> Rules:
         spec = channels.SPECS[work.request.channel].field_of(unit.label)
@@ -224,6 +246,7 @@ class TorchWriter:
             required=tuple(n for n in unit.required if n in texts),
             costs={n: channels.length(texts[n], spec.measure) for n in unit.values if n in texts},
             limit=limit,
+            lean=self.lean,
             max_tokens=min(sampling.max_tokens, MOST_TOKENS.get(unit.label, sampling.max_tokens)),
             sentences=channels.MOST_SENTENCES.get(unit.label, 1),
             least_words=3 if unit.label in channels.SENTENCE_LABELS else 2,

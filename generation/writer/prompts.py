@@ -120,8 +120,8 @@ def fact_line(text: str, known: dict[str, str], shown: bool = True) -> str:
     return re.sub(r"\s+", " ", "".join(out)).strip()
 
 
-def prefix(brief: Brief) -> str:
-    """All that the readers of a run share."""
+def prefix(brief: Brief, *, examples: bool = True) -> str:
+    """All that the readers of a run share. A tuned writer has learned what the worked examples show."""
     brand = brief.brand
     known = values.mapping(brief)
     facts = "; ".join(fact_line(f.text, known) for f in brief.facts)
@@ -133,7 +133,7 @@ def prefix(brief: Brief) -> str:
         lines.append("Never: " + ", ".join(one_line(a, 60) for a in brand.avoid))
     lines.append(f"Goal: {one_line(brief.goal)}")
     lines.append(f"Facts: {facts}")
-    return _ROLE + _EXAMPLES + "\n".join(lines) + "\n"
+    return _ROLE + (_EXAMPLES if examples else "") + "\n".join(lines) + "\n"
 
 
 def prefix_hash(text: str) -> str:

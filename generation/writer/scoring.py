@@ -14,11 +14,12 @@ FORCED = 0.8  # for each value that had to be put in
 BROKEN = 0.7  # for a text that had to be cut
 REPEATED = 2.0  # for saying what was said before
 
-_STOP = frozenset(
+_STOP_WORDS = (
     "a an the and or but of to for from with by at in on as if it its is are was were be been this that these those "
     "you your we our us i my he she they them their so not no do does did has have had can will would may just "
-    "who which what when where how all any each every some more most very too also only one reader".split(" ")
+    "who which what when where how all any each every some more most very too also only one reader"
 )
+_STOP = frozenset(_STOP_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Attempt:
 
 def content(text: str) -> set[str]:
     """Content words, roughly stemmed, values among them."""
-    words = [n for n in values.names(text)]
+    words = values.names(text)
     words += re.findall(r"[^\W\d_]+", values.REFERENCE.sub(" ", text).lower())
     return {_stem(w) for w in words if w not in _STOP and len(w) > 1}
 

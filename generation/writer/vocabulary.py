@@ -7,6 +7,7 @@ its Unicode category, so a digit is a digit in every script.
 from __future__ import annotations
 
 import functools
+import itertools
 import unicodedata
 from enum import IntEnum
 from typing import Any
@@ -33,7 +34,7 @@ SIGNS = frozenset("'’‘-–—&¿¡·")  # whatever else may be written; lett
 FINAL = frozenset(".!?…。！？")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def letter(char: str) -> bool:
     return unicodedata.category(char)[0] in "LM"
 
@@ -45,6 +46,26 @@ def allowed(char: str, gsm7: bool, exclaim: bool) -> bool:
     if gsm7 and char not in channels.GSM7:
         return False
     return char == " " or char in MARKS or char in SIGNS or letter(char)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def can_end(pending: bytes, before: After, gsm7: bool, exclaim: bool) -> bool:
+    """Whether some character that begins with these bytes may follow `before`."""
+    lead = pending[0]
+    if lead >= 0xF0:  # beyond the basic plane stand emoji and rare scripts: not for copy
+        return False
+    size = 2 if lead < 0xE0 else 3
+    value = lead & (0xFF >> (size + 1))
+    for byte in pending[1:]:
+        value = value << 6 | byte & 0x3F
+    rest = 6 * (size - len(pending))
+    for point in range(value << rest, (value + 1) << rest):
+        if point > 0x10FFFF or 0xD800 <= point < 0xE000 or len(chr(point).encode()) != size:
+            continue
+        char = chr(point)
+        if allowed(char, gsm7, exclaim) and follows(before, char):
+            return True
+    return False
 
 
 def kind(char: str) -> After:
@@ -120,8 +141,15 @@ class Vocabulary:
     """Tables over a tokenizer's ids for one alphabet. Build once (about a second for 50,000 tokens), then share."""
 
     def __init__(
-        self, pieces: list[bytes | None], ends: list[int], *, gsm7: bool = False, exclaim: bool = True
+        self,
+        pieces: list[bytes | None],
+        ends: list[int],
+        *,
+        gsm7: bool = False,
+        exclaim: bool = True,
+        parts: bool = True,
     ) -> None:
+        """`parts`: may characters be put together from several tokens? Slower, and needed for few scripts only."""
         self.pieces, self.gsm7, self.exclaim = pieces, gsm7, exclaim
         self.size = len(pieces)
         self.ends = torch.tensor(sorted(set(ends)), dtype=torch.long)
@@ -140,7 +168,7 @@ class Vocabulary:
             try:
                 text = piece.decode()
             except UnicodeDecodeError:
-                if not gsm7:
+                if parts and not gsm7:
                     self.special.append(number)
                 continue
             if "{" in text or "}" in text:
@@ -157,7 +185,7 @@ class Vocabulary:
     def _plain(self, text: str) -> bool:
         if not all(allowed(c, self.gsm7, self.exclaim) for c in text) or "www" in text.lower():
             return False
-        return all(follows(kind(a), b) for a, b in zip(text, text[1:], strict=False))
+        return all(follows(kind(a), b) for a, b in itertools.pairwise(text))
 
     def text_ban(self, before: After, w_run: int, no_final: bool, room: int) -> Tensor:
         """Banned ids when only ordinary text may come: after `before`, with `room` left in the length's unit."""

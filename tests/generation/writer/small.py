@@ -6,7 +6,7 @@ import functools
 import random
 from typing import Any
 
-import torch
+import torch  # noqa: TID253  -- tests of the model code
 
 from generation.writer.decoding import Candidate, Counts, Kept, Start
 from generation.writer.types import (
@@ -124,7 +124,10 @@ def plain_run(
             while not walk.done:
                 with torch.inference_mode():
                     logits = model(torch.tensor([ids + candidate.tokens])).logits[0, -1].float()
-                token = int(logits.masked_fill(walk.banned(), float("-inf")).argmax())
+                masked = logits.masked_fill(walk.banned(), float("-inf"))
+                for leaning, weight in walk.leaning().items():
+                    masked[leaning] += weight
+                token = int(masked.argmax())
                 candidate.tokens.append(token)
                 candidate.logprobs.append(float(torch.log_softmax(logits, -1)[token]))
                 walk.push(token, int(logits.argmax()))
@@ -146,6 +149,9 @@ class Free:
 
     def banned(self) -> torch.Tensor:
         return self._ban
+
+    def leaning(self) -> dict[int, float]:
+        return {}
 
     def push(self, token: int, wished: int) -> None:
         self.left -= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-import torch
+import torch  # noqa: TID253  -- tests of the model code
 
 from generation.writer.attention import NAME
 from generation.writer.decoding import Candidate, Decoder, Kept, Start
