@@ -63,8 +63,8 @@ def rules() -> dict[str, Any]:
     return _json("rules.json")
 
 
-def products_file() -> Path:
-    return FOLDER / "products.csv"
+def products() -> Iterator[Row]:
+    return _rows("products.csv")
 
 
 def profiles(*, day: date, file_name: str = "profiles.csv") -> Iterator[Row]:
@@ -85,16 +85,10 @@ def events(*, day: date) -> Iterator[Row]:
         yield row
 
 
-def loading_day(*, message_id: str, occurred_at: datetime) -> date:
-    """The day on which an event that is already stored was loaded: a second load repeats it to the letter."""
-    for row in _rows("events.csv"):
-        if row["message_id"] == message_id:
-            return occurred_at.astimezone(UTC).date() + timedelta(days=int(row["days_ago"]))
-    raise KeyError(f"events.csv has no message {message_id!r}")
-
-
-def first_message_id() -> str:
-    return next(_rows("events.csv"))["message_id"]
+def briefs() -> list[dict[str, Any]]:
+    """The campaigns as the file has them, dates still as days ahead."""
+    found: list[dict[str, Any]] = _json("campaigns.json")["campaigns"]
+    return found
 
 
 def campaigns(*, day: date) -> list[DemoCampaign]:
@@ -114,7 +108,7 @@ def campaigns(*, day: date) -> list[DemoCampaign]:
             review_policy=brief["review_policy"],
             launch=brief["launch"],
         )
-        for brief in _json("campaigns.json")["campaigns"]
+        for brief in briefs()
     ]
 
 

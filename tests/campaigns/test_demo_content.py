@@ -178,8 +178,6 @@ def test_times_follow_the_day_of_loading() -> None:
     assert datetime.fromisoformat(late["occurred_at"]) - datetime.fromisoformat(early["occurred_at"]) == (
         datetime(2031, 3, 15) - datetime(2031, 3, 14)
     )
-    stored = datetime.fromisoformat(early["occurred_at"])
-    assert content.loading_day(message_id=early["message_id"], occurred_at=stored) == DAY
 
 
 def test_the_generator_writes_the_committed_files_again(
