@@ -77,6 +77,8 @@ def _checked_email(text: str) -> str:
             raise Unusable("has letters outside a-z before the @, which many servers refuse") from None
         raise Unusable(_BAD_EMAIL) from None
     address = found.ascii_email or found.normalized
+    if len(found.local_part) > 64:
+        raise Unusable("has more than the 64 characters that may stand before the @")
     if len(address) > 254:
         raise Unusable("is longer than the 254 characters an e-mail address may have")
     return address

@@ -158,27 +158,29 @@ def _insert(
             """
             INSERT INTO campaigns_event (profile_id, message_id, name, occurred_at, product_id, quantity, amount,
                 properties, received_at)
-            SELECT profile_id, message_id, name, occurred_at, product_id, quantity, amount, properties::jsonb,
+            SELECT profile_id, message_id, name, occurred_at, product_id, quantity, amount, properties,
                 %s::timestamptz
-            FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::bigint[], %s::int[],
-                %s::numeric[], %s::text[])
-                AS given (profile_id, message_id, name, occurred_at, product_id, quantity, amount, properties)
+            FROM json_to_recordset(%s::json) AS given (profile_id bigint, message_id text, name text,
+                occurred_at timestamptz, product_id bigint, quantity int, amount numeric, properties jsonb)
             ON CONFLICT (message_id) DO NOTHING
             RETURNING profile_id
             """,
-            [
-                now,
-                [profiles[row.external_id] for row in rows],
-                [row.message_id for row in rows],
-                [row.name for row in rows],
-                [row.occurred_at for row in rows],
-                [products.get(row.sku) for row in rows],
-                [row.quantity for row in rows],
-                [row.amount for row in rows],
-                [json.dumps(_properties(row, products), ensure_ascii=False) for row in rows],
-            ],
+            [now, json.dumps([_row(row, profiles, products) for row in rows])],
         )
         return [row[0] for row in cursor.fetchall()]
+
+
+def _row(row: EventInput, profiles: Mapping[str, int], products: Mapping[str, int]) -> dict[str, object]:
+    return {
+        "profile_id": profiles[row.external_id],
+        "message_id": row.message_id,
+        "name": row.name,
+        "occurred_at": row.occurred_at.isoformat(),
+        "product_id": products.get(row.sku),
+        "quantity": row.quantity,
+        "amount": None if row.amount is None else str(row.amount),
+        "properties": _properties(row, products),
+    }
 
 
 def _properties(row: EventInput, products: Mapping[str, int]) -> dict[str, object]:

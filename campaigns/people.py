@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 import structlog
 from django.contrib.auth.models import AbstractBaseUser
@@ -263,45 +262,47 @@ _UPDATE = """
            known.locale, known.time_zone, known.attributes, known.id_hash)
     RETURNING known.external_id
 """
+# One JSON parameter: twice as fast as arrays through unnest, as fast as COPY, and no temporary table
+# (benchmarks/import_speed.py).
 _GIVEN = """
     WITH given AS MATERIALIZED (
-        SELECT external_id, email, phone, first_name, last_name, locale, time_zone, attributes::jsonb AS attributes,
-            email_hash, phone_hash, id_hash, %s::timestamptz AS now
-        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-                    %s::text[], %s::text[], %s::text[])
-            AS row (external_id, email, phone, first_name, last_name, locale, time_zone, attributes,
-                    email_hash, phone_hash, id_hash))
+        SELECT row.*, %s::timestamptz AS now
+        FROM json_to_recordset(%s::json) AS row (external_id text, email text, phone text, first_name text,
+            last_name text, locale text, time_zone text, attributes jsonb, email_hash text, phone_hash text,
+            id_hash text))
 """
 
 
 def _store_batch(batch: Sequence[ProfileInput], *, now: datetime) -> tuple[dict[str, int], set[str]]:
     """(external id -> key of those made, external ids of those changed)."""
-    columns: list[list[Any]] = [
-        [item.external_id for item in batch],
-        [item.email for item in batch],
-        [item.phone for item in batch],
-        [item.first_name for item in batch],
-        [item.last_name for item in batch],
-        [item.locale for item in batch],
-        [item.time_zone for item in batch],
-        [json.dumps(dict(item.attributes), ensure_ascii=False) for item in batch],
-        [None if item.email is None else consent.address_hash(item.email.lower()) for item in batch],
-        [None if item.phone is None else consent.address_hash(item.phone) for item in batch],
-        [consent.address_hash(item.external_id) for item in batch],
+    rows = [
+        {
+            "external_id": item.external_id,
+            "email": item.email,
+            "phone": item.phone,
+            "first_name": item.first_name,
+            "last_name": item.last_name,
+            "locale": item.locale,
+            "time_zone": item.time_zone,
+            "attributes": dict(item.attributes),
+            "email_hash": None if item.email is None else consent.address_hash(item.email.lower()),
+            "phone_hash": None if item.phone is None else consent.address_hash(item.phone),
+            "id_hash": consent.address_hash(item.external_id),
+        }
+        for item in batch
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_GIVEN + _INSERT, [now, *columns])
+        cursor.execute(_GIVEN + _INSERT, [now, json.dumps(rows)])
         made = dict(cursor.fetchall())
-        rest = [index for index, item in enumerate(batch) if item.external_id not in made]
+        rest = [row for row in rows if row["external_id"] not in made]
         if not rest:
             return made, set()
-        known = [[column[index] for index in rest] for column in columns]
         # Rows are locked in the order of their ids before they are changed.
         cursor.execute(
             "SELECT 1 FROM campaigns_profile WHERE external_id = ANY(%s) ORDER BY external_id FOR NO KEY UPDATE",
-            [known[0]],
+            [[row["external_id"] for row in rest]],
         )
-        cursor.execute(_GIVEN + _UPDATE, [now, *known])
+        cursor.execute(_GIVEN + _UPDATE, [now, json.dumps(rest)])
         return made, {row[0] for row in cursor.fetchall()}
 
 

@@ -61,6 +61,7 @@ _A_BEFORE_VOWEL = ("uni", "use", "usual", "uti", "eu", "one", "once", "ukulele")
 _AN_BEFORE_CONSONANT = ("hour", "honest", "heir")
 _JOINS = word_set("of in with for from and or the by on at to")
 _SINGULAR_S = ("ss", "us", "is", "os")
+_SINGULAR = word_set("canvas atlas gas lens christmas compass series")
 _ALWAYS_PLURAL = word_set("scissors trousers jeans shorts glasses sunglasses tongs pliers tweezers pyjamas")
 
 
@@ -98,7 +99,9 @@ def noun_phrase(name: str) -> str:
     # The noun is the last word, or the one before the first 'of', 'with', 'for' …
     stop = next((index for index, word in enumerate(words) if index and word in _JOINS), len(words))
     noun = words[stop - 1]
-    if noun in _ALWAYS_PLURAL or (noun.endswith("s") and len(noun) > 3 and not noun.endswith(_SINGULAR_S)):
+    if noun in _ALWAYS_PLURAL or (
+        noun.endswith("s") and len(noun) > 3 and not noun.endswith(_SINGULAR_S) and noun not in _SINGULAR
+    ):
         return phrase
     first = words[0]
     vowel = (first[0] in "aeiou" and not first.startswith(_A_BEFORE_VOWEL)) or first.startswith(
