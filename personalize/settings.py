@@ -134,7 +134,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
 # -- mail -----------------------------------------------------------------------------------------
 # Without a setting, mails are written as files below OUTPUT_DIR/mail: nothing leaves by accident.
-EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.filebased.EmailBackend")
+EMAIL_BACKEND = env.text("EMAIL_BACKEND", "delivery.backends.MaildirBackend")
 EMAIL_FILE_PATH = str(OUTPUT_DIR / "mail")
 EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
 EMAIL_PORT = env.integer("EMAIL_PORT", 25)
