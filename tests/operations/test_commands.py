@@ -201,3 +201,15 @@ def test_bootstrap_knows_two_groups(tmp_path: Path) -> None:
         1,
         "personalize: bootstrap.sh takes 'run' or 'dev', not 'everything'.\n",
     )
+
+
+def test_one_signal_passed_on_twice_still_stops_the_database_in_order(embedded: Start, state: Path) -> None:
+    process = embedded("exec", "--", "sh", "-c", "echo started; sleep 60")
+    assert process.stdout is not None
+    assert any("started" in line for line in process.stdout)
+
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(40) == 130
+    assert "database system is shut down" in (state / "logs" / "postgres.log").read_text()
