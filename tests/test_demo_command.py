@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import email
 import email.policy
+import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from pytest_django import Settings
 
 from campaigns import briefs, people
@@ -19,10 +22,21 @@ from campaigns.models import Brand, Campaign, Consent, Event, Product, Profile, 
 from delivery.management.commands import demo
 from generation import engines
 from generation.models import Piece, PieceEvent, Status
+from generation.writer import channels
 from generation.writer.types import Brief, Draft, Plan, Request, Sampling
 from tests.fakes import FakeWriter, HashEmbedder
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("loaded")]
+
+
+@pytest.fixture(scope="module")
+def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
+    """The demo, loaded once for all tests here and taken back at the end; what the command said."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        said = io.StringIO()
+        call_command("load_demo", stdout=said)
+        yield said.getvalue()
+        transaction.set_rollback(True)
 
 
 @pytest.fixture
@@ -34,9 +48,22 @@ def output(settings: Settings, tmp_path: Path) -> Path:
     return tmp_path
 
 
+class PlainWriter(FakeWriter):
+    """Gives e-mails a subject and preheader that repeat nothing of the body, so that most of them are clean."""
+
+    OPENINGS = {"S": "A word from the shop", "P": "Read on, the kettle is nearly boiling."}
+
+    def _write(self, brief: Brief, request: Request, plan: Plan) -> Draft:
+        draft = super()._write(brief, request, plan)
+        if request.channel != "email":
+            return draft
+        units = [replace(unit, text=self.OPENINGS.get(unit.label, unit.text)) for unit in draft.units]
+        return replace(draft, units=tuple(units), fields=channels.assemble(request.channel, units, brief.cta))
+
+
 @pytest.fixture
 def quick() -> Iterator[FakeWriter]:
-    writer = FakeWriter()
+    writer = PlainWriter()
     with engines.use(writer=writer, embedder=HashEmbedder()):
         yield writer
 
@@ -46,9 +73,8 @@ def counts() -> dict[str, int]:
     return {model.__name__: model.objects.count() for model in models}
 
 
-def test_loading_twice_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    call_command("load_demo")
-    assert "47 products, 240 people" in capsys.readouterr().out
+def test_loading_twice_changes_nothing(loaded: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "47 products, 240 people" in loaded
     before = counts()
     stamps = list(Profile.objects.order_by("pk").values_list("updated_at", "traits", "traits_at"))
     call_command("load_demo")
@@ -58,7 +84,6 @@ def test_loading_twice_changes_nothing(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_loading_again_leaves_what_a_marketer_made_of_it() -> None:
-    loading.load(by=None)
     Campaign.objects.filter(slug="gable-gas-launch").update(goal="another goal")
     Brand.objects.update(voice="another voice")
     loading.load(by=None)
@@ -67,13 +92,11 @@ def test_loading_again_leaves_what_a_marketer_made_of_it() -> None:
 
 
 def test_both_briefs_can_be_launched_as_they_are() -> None:
-    loading.load(by=None)
     for campaign in Campaign.objects.all():
         assert briefs.problems(campaign) == [], campaign.slug
 
 
 def test_everybody_gets_traits_in_words() -> None:
-    loading.load(by=None)
     told = list(Profile.objects.values_list("traits", flat=True))
     assert all(traits for traits in told)
     words = {trait for traits in told for trait in traits}
@@ -88,13 +111,11 @@ def test_everybody_gets_traits_in_words() -> None:
 def test_notes_of_the_crm_are_not_kept() -> None:
     noted = [row for row in content.profiles(day=loading.timezone.now().date()) if row["crm_note"]]
     assert noted
-    loading.load(by=None)
     kept = Profile.objects.values_list("attributes", flat=True)
     assert not any(row["crm_note"] in attributes.values() for row in noted for attributes in kept)
 
 
 def test_the_bad_file_is_refused_row_by_row() -> None:
-    loading.load(by=None)
     defined = people.definitions()
     refused = set()
     for row in content.profiles(day=loading.timezone.now().date(), file_name="profiles_bad.csv"):
@@ -122,7 +143,8 @@ def test_the_whole_road(output: Path, quick: FakeWriter, capsys: pytest.CaptureF
     assert set(report["seconds"]) == {
         "import", "embed", "launch", "load the writer", "write and check", "approve", "deliver",
     }  # fmt: skip
-    assert report["writer"] == {"name": "fake", "tuned": False}
+    assert report["writer"]["name"].startswith("fake")
+    assert report["writer"]["tuned"] is False
 
     mails = [_mail(path) for path in sorted((output / "mail" / "new").iterdir())]
     delivered = Piece.objects.filter(run=run, channel="email", status=Status.DELIVERED)
@@ -134,20 +156,20 @@ def test_the_whole_road(output: Path, quick: FakeWriter, capsys: pytest.CaptureF
     assert all("{{" not in mail.as_string() for mail in mails)
     assert list(output.rglob("*.csv"))
 
+    decisions = PieceEvent.objects.filter(to_status=Status.APPROVED)
+    assert set(decisions.values_list("actor_name", "note")) == {(demo.REVIEWER, demo.NOTE)}
+    reviewer = demo._reviewer()
+    assert not reviewer.has_usable_password()
+
     shown = capsys.readouterr().out
     assert "E-mail" in shown
     assert "write and check" in shown
     assert "0 lost" in shown
 
-
-def test_decisions_are_in_the_audit_trail_with_what_they_rest_on(output: Path, quick: FakeWriter) -> None:
-    call_command("demo", "--brief")
-    decisions = PieceEvent.objects.filter(to_status=Status.APPROVED)
-    assert decisions.exists()
-    assert set(decisions.values_list("actor_name", "note")) == {(demo.REVIEWER, demo.NOTE)}
-    reviewer = demo._reviewer()
-    assert not reviewer.has_usable_password()
-    assert not reviewer.is_staff
+    call_command("demo", "--brief")  # once more: another run, nobody's data changed
+    assert Run.objects.count() == 2
+    assert Profile.objects.count() == 240
+    assert not Piece.objects.filter(status=Status.DRAFT).exists()
 
 
 def test_what_has_findings_is_not_approved(output: Path) -> None:
@@ -179,13 +201,6 @@ def test_a_lost_piece_is_an_error(output: Path, monkeypatch: pytest.MonkeyPatch)
         call_command("demo", "--brief")
     report = json.loads((output / "demo.json").read_text(encoding="utf-8"))
     assert report["pieces_lost"] == 4
-
-
-def test_a_second_demo_writes_a_second_run(output: Path, quick: FakeWriter) -> None:
-    call_command("demo", "--brief")
-    call_command("demo", "--brief")
-    assert Run.objects.count() == 2
-    assert Piece.objects.filter(status=Status.DRAFT).count() == 0
 
 
 def _mail(path: Path) -> Any:

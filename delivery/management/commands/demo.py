@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from argparse import ArgumentParser
 from collections import Counter
@@ -44,7 +45,7 @@ PERMISSIONS = {
 }
 NOTE = "demo: shown on the terminal of the person who ran it, approved by the policy 'clean'"
 WANTED = 20  # pieces that a demo must have written to count as one
-PATIENCE = 900  # seconds without a newly written piece
+PATIENCE = 1800  # seconds without a newly written piece
 # A piece that ended in one of these is accounted for: it left, or a person can see why it did not.
 ACCOUNTED = frozenset({Status.DELIVERED, Status.IN_REVIEW, Status.REJECTED, Status.WITHDRAWN})
 
@@ -64,6 +65,7 @@ class Command(BaseCommand):
         parser.add_argument("--brief", action="store_true", help="show the first lines of each piece only")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' own bars, beside ours
         self.console = Console()
         if not self.console.is_terminal:
             self.console.width = 120
