@@ -3,8 +3,8 @@
     python benchmarks/import_speed.py [ROWS]
 
 Compares four ways to upsert the same clean rows (everything rolled back): one JSON parameter (what
-campaigns.people does), arrays through unnest, COPY into a temporary table, and executemany. Then imports a made-up file whole, by
-chunks of several sizes, with peak memory. Needs DATABASE_URL and the other settings; leaves nothing behind.
+campaigns.people does), arrays through unnest, COPY into a temporary table, and executemany. Then imports a made-up file
+whole, by chunks of several sizes, with peak memory. Needs DATABASE_URL and the other settings; leaves nothing behind.
 """
 
 from __future__ import annotations

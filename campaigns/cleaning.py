@@ -35,6 +35,10 @@ class Unusable(ValueError):
     """A value has no normal form. The message is for people and does not quote it."""
 
 
+class WithoutCountry(Unusable):
+    """A telephone number that may be right, in a country nobody named."""
+
+
 def plain(text: str) -> str:
     """Unicode NFC, control and invisible characters gone, white space single."""
     if text.isascii() and text.isprintable():
@@ -127,7 +131,9 @@ def phone(text: str, *, region: str = "") -> str:
         number = phonenumbers.parse(plain(text), region or None)
     except phonenumbers.NumberParseException as error:
         if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and not region:
-            raise Unusable("has no country code: write it like +44…, or say which country it is in") from None
+            raise WithoutCountry(
+                "has no country code, so it was left out: write it like +44…, or say which country it is in"
+            ) from None
         raise Unusable("is not a telephone number: correct it or leave it empty") from None
     if number.extension:
         raise Unusable("has an extension, which no message reaches: leave it out")

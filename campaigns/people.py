@@ -114,7 +114,9 @@ def clean(item: ProfileInput, *, defined: Mapping[str, str], lenient: bool = Fal
             changes[name] = reader(value) if str(value).strip() else ""  # type: ignore[operator]
         except Unusable as error:
             changes[name] = None
-            problems.append(Problem(name, str(error), refuses))
+            # Nobody is turned away for a number that may be right.
+            wrong = refuses and not isinstance(error, cleaning.WithoutCountry)
+            problems.append(Problem(name, str(error), wrong))
 
     try:
         changes["external_id"] = cleaning.identifier(str(item.external_id))

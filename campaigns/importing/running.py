@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import connection, transaction
+from django.db import connection, reset_queries, transaction
 from django.utils import timezone
 
 from campaigns.cleaning import Problem
@@ -164,6 +164,7 @@ def _chunks(
                     "rows", "created", "updated", "unchanged", "refused", "problem_count", "ignored", "bytes_read",
                 ]
             )  # fmt: skip
+        reset_queries()  # with DEBUG Django keeps every statement, and these are long
         for number, problem in problems:
             if on_problem:
                 on_problem(number, problem)

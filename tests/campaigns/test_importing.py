@@ -248,7 +248,7 @@ PEOPLE = """id,Email,Name,Phone,opt_in,opted_at,City
 2,not-an-address,Bram,,no,2024-05-01,York
 3,cleo@b.example,"Sato, Cleo",,no,2024-05-02,York
 4,dina@b.example,Dina,,perhaps,,York
-5,eoin@b.example,Eoin,12345678901234567890,yes,2024-05-01,York
+5,eoin@b.example,Eoin,+12345678901234567890,yes,2024-05-01,York
 6,frida@b.example,Frida,,yes,soon,York
 """
 MAP = {

@@ -117,7 +117,7 @@ def test_attributes_are_typed_by_their_definition() -> None:
         (ProfileInput("a", email="h@b.example\nBcc: everyone@b.example"), "email"),
         (ProfileInput("a", email="a@b.test"), "email"),
         (ProfileInput("a", phone="12", locale="en-GB"), "phone"),
-        (ProfileInput("a", phone="555-0101"), "phone"),
+        (ProfileInput("a", phone="+1 555-0101"), "phone"),
         (ProfileInput("a", time_zone="Europe/Ottersby"), "time_zone"),
         (ProfileInput("a", locale="English, please"), "locale"),
         (ProfileInput("a", consents=[ConsentInput("meta_ad", "given")]), "consents"),
@@ -147,8 +147,9 @@ def test_a_bad_name_costs_only_itself() -> None:
     assert [(index, problem.field) for index, problem in result.left_out] == [(0, "first_name")]
 
 
-def test_lenient_keeps_the_person_without_the_bad_phone() -> None:
-    result = upsert(ProfileInput("a", email="a@b.example", phone="555-0101"), lenient=True)
+@pytest.mark.parametrize(("phone", "lenient"), [("555-0101", False), ("+1 555-0101", True)])
+def test_a_number_of_no_country_or_leniently_a_bad_one_costs_only_itself(phone: str, lenient: bool) -> None:
+    result = upsert(ProfileInput("a", email="a@b.example", phone=phone), lenient=lenient)
     assert Profile.objects.get().phone == ""
     assert result.left_out[0][1].field == "phone"
 
