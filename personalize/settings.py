@@ -214,6 +214,6 @@ SPECTACULAR_SETTINGS = {
 }
 
 LOGGING_CONFIG = "personalize.logging.configure"
-LOGGING: dict[str, object] = {}
+LOGGING = {"version": 1}  # not empty, or Django skips LOGGING_CONFIG; what it says is in personalize/logging.py
 
 from personalize.admin_theme import UNFOLD  # noqa: E402,F401  (the look of the admin: colours, sidebar)

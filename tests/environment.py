@@ -6,13 +6,16 @@ run `python -m pytest`, which puts this folder on the path.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 
 os.environ["DEBUG"] = "False"
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "s" * 40)
 os.environ.setdefault("HASH_KEY", "only-for-tests-hash-key")
 _scratch = tempfile.mkdtemp(prefix="personalize-tests-")
+atexit.register(shutil.rmtree, _scratch, ignore_errors=True)
 os.environ["OUTPUT_DIR"] = f"{_scratch}/out"
 os.environ["STATE_DIR"] = f"{_scratch}/state"
 os.environ.setdefault("LOG_LEVEL", "WARNING")
