@@ -105,9 +105,9 @@ DEFAULT_RULES: tuple[dict[str, Any], ...] = (
         "position": 90,
         "settings": {
             "phrases": {
-                "new": "joined us not long ago",
-                "year": "has been with us for over a year",
-                "years": "has been with us for years",
+                "new": "joined not long ago",
+                "year": "has been a customer for over a year",
+                "years": "has been a customer for years",
             }
         },
     },
