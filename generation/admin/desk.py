@@ -20,7 +20,7 @@ from generation.admin import texts
 from generation.admin.queue import MANY, RISKIEST_FIRST, TONE, QueuePage, narrowed, rule_in_words
 from generation.models import Finding, Piece, PieceEvent, RejectReason, Severity, Status
 from generation.transitions import StalePiece
-from personalize.core.admin_pages import log, need, person
+from personalize.core.admin_pages import attempt, log, need, person
 from personalize.core.errors import DomainError
 
 FILTERS_VAR = "_changelist_filters"
@@ -79,6 +79,7 @@ class DeskPage(QueuePage):
             self.at("<int:pk>/edit/", self.edit, "generation_piece_edit"),
             self.at("<int:pk>/write-again/", self.write_again, "generation_piece_write_again"),
             self.at("<int:pk>/reopen/", self.reopen, "generation_piece_reopen"),
+            self.at("<int:pk>/retry/", self.retry, "generation_piece_retry"),
         ]
 
     # -- reading ---------------------------------------------------------------------------------
@@ -131,8 +132,17 @@ class DeskPage(QueuePage):
             keys=KEYS,
             may_review=may_review,
             may_edit=request.user.has_perm("generation.edit_piece") and state == Status.IN_REVIEW,
-            own_edit=piece.edited_by_id == user.pk,
             deciding=may_review and state == Status.IN_REVIEW,
+            obstacle=review.approval_obstacle(
+                status=piece.status,
+                blocking=piece.blocking,
+                edited_by_id=piece.edited_by_id,
+                run_status=piece.run.status,
+                by=user,
+            ),
+            retriable=state == Status.FAILED
+            and not piece.approved_hash
+            and request.user.has_perm("campaigns.launch_campaign"),
             undoable=may_review and state in (Status.APPROVED, Status.REJECTED),
             decided=_decided(request) if may_review else None,
             filters=chosen,
@@ -214,6 +224,19 @@ class DeskPage(QueuePage):
         else:
             log(request, piece, "Decision taken back.")
             messages.success(request, f"Piece {pk} is back in review.")
+        return HttpResponseRedirect(_desk_url(pk, _filters(request)))
+
+    @method_decorator(require_POST)
+    def retry(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Give a piece whose writing failed back to the writer."""
+        need(request, "campaigns.launch_campaign")
+        piece = self.load(request, pk)
+        if attempt(
+            request,
+            lambda: review.retry(piece_id=pk, by=person(request)),
+            done=f"Piece {pk} is to be written again.",
+        ):
+            log(request, piece, "Given back to the writer.")
         return HttpResponseRedirect(_desk_url(pk, _filters(request)))
 
     @method_decorator(require_POST)

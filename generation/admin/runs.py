@@ -21,6 +21,7 @@ from campaigns import briefs, runs
 from campaigns.models import Campaign, ReviewPolicy, Run, RunStatus, RunTrigger
 from generation import drafting, review
 from generation.admin.launching import forecast
+from generation.admin.queue import rule_in_words
 from generation.models import Finding, ModelVersion, Piece, Status
 from personalize.core.admin_pages import (
     Confirmation,
@@ -134,7 +135,7 @@ class RunPage(ReadOnlyPage):
             run=run,
             tone=TONE[RunStatus(run.status)],
             version=version,
-            findings=found,
+            findings=[(rule, rule_in_words(rule), severity, n) for rule, severity, n in found],
             most=max((n for _, _, n in found), default=0),
             clean=clean,
             together=run.campaign.review_policy == ReviewPolicy.CLEAN_TOGETHER,

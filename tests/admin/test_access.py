@@ -24,6 +24,7 @@ MAY: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {
     "generation_piece_reject": (NOT, frozenset({R})),
     "generation_piece_write_again": (NOT, frozenset({R})),
     "generation_piece_reopen": (NOT, frozenset({R})),
+    "generation_piece_retry": (NOT, frozenset({W, S, O})),
     "generation_piece_edit": (NOT, frozenset({W})),
     "campaigns_campaign_launch": (frozenset({W, S, O}), frozenset({W, S, O})),
     "campaigns_campaign_start": (frozenset({W, S, O}), frozenset({W, S, O})),

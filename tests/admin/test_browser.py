@@ -158,8 +158,9 @@ def test_reviewing_by_keyboard_alone(open_desk: Any, scene: SimpleNamespace) -> 
         scene.superuser,
     )
     expect(desk.page.locator("#h-text + .pz-field .pz-text")).to_have_text("A pan for jars and jam")
-    desk.press("a")  # one's own edit
-    expect(desk.page.locator("body")).to_contain_text("edited")
+    expect(desk.page.locator("#approve-form button")).to_be_disabled()  # one's own edit
+    expect(desk.page.locator("#why-not")).to_contain_text("somebody else must approve it")
+    desk.page.keyboard.press("a")
     assert (status(third), status(fourth)) == (Status.IN_REVIEW, Status.IN_REVIEW)
     assert desk.strangers == [] and desk.errors == []
 

@@ -122,7 +122,7 @@ def test_the_author_cannot_approve_their_own_edit(
     world.piece.refresh_from_db()
     assert world.piece.fields["subject"] == "A pan for the garden" and world.piece.revision == 2
     assert world.piece.fields["body"].startswith("Hello {{first_name}},\n\nYour moka pot")
-    assert "somebody else approves it" in page(client, world.piece)
+    assert "somebody else must approve it" in page(client, world.piece)
     response = act(client, world.piece, "approve")
     assert told(response) != "" and Piece.objects.get(pk=world.piece.pk).status == Status.IN_REVIEW
     act(client_of("Reviewers"), world.piece, "approve")
@@ -147,6 +147,14 @@ def test_writes_again_with_a_hint(client_of: ClientOf, world: SimpleNamespace) -
     act(client_of("Reviewers"), world.piece, "write-again", steer="shorter, please")
     piece = Piece.objects.get(pk=world.piece.pk)
     assert (piece.status, piece.steer) == (Status.DRAFT, "shorter, please")
+
+
+def test_a_failed_piece_goes_back_to_the_writer(client_of: ClientOf, world: SimpleNamespace) -> None:
+    failed = factories.PieceFactory(run=world.run, status=Status.FAILED, error="the model ran out of memory")
+    client = client_of("Operators")
+    assert "ran out of memory" in page(client, failed) and "Write it once more" in page(client, failed)
+    act(client, failed, "retry")
+    assert Piece.objects.get(pk=failed.pk).status == Status.DRAFT
 
 
 def test_every_decision_leaves_its_event(client_of: ClientOf, world: SimpleNamespace) -> None:

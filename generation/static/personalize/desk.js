@@ -8,7 +8,7 @@
 
   const send = (id) => {
     const form = $(id);
-    if (form && !sent && form.reportValidity()) {
+    if (form && !sent && !form.querySelector("button[disabled]") && form.reportValidity()) {
       sent = true;
       form.requestSubmit();
     }
