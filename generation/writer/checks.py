@@ -227,7 +227,7 @@ BREAKS = _words(
 DANGLING = BREAKS | _words(
     "a an the and or but nor of to for from with without by at in on into onto as than if because while that "
     "which who whose your our their its my is are was were be been can could will would should may must has have "
-    "had do does not so very more most when where until before after between about up it's you're we're i'm"
+    "had do does not any so very more most when where no until before after between about up it's you're we're i'm"
 )
 ENDINGS = (".", "!", "?", "…", "。", "！", "？")
 

@@ -7,7 +7,6 @@ beyond the unit's limit with its values filled in, and an end before the require
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -44,26 +43,21 @@ class Rules:
 
 
 class Echo:
-    """What a unit should say (its plan line) and should not say again (runs of four tokens said before)."""
+    """What a unit leans towards (its plan, said plainly) and should not say again (runs of tokens said before)."""
 
     def __init__(
         self, plan: Sequence[int] = (), said: Sequence[Sequence[int]] = (), shun: Iterable[int] = ()
     ) -> None:
-        self.plan = frozenset(plan)
-        self.next: dict[int, set[int]] = {}
-        for one, other in itertools.pairwise(plan):
-            self.next.setdefault(one, set()).add(other)
+        self.plan = tuple(plan)
         self.said: dict[tuple[int, ...], set[int]] = {}
         for tokens in said:
-            self.note(tokens)
+            for i in range(len(tokens) - RUN + 1):
+                self.said.setdefault(tuple(tokens[i : i + RUN - 1]), set()).add(tokens[i + RUN - 1])
         self.shun = frozenset(shun)
-
-    def note(self, tokens: Sequence[int]) -> None:
-        for i in range(len(tokens) - RUN + 1):
-            self.said.setdefault(tuple(tokens[i : i + RUN - 1]), set()).add(tokens[i + RUN - 1])
 
 
 RUN = 4
+REACH = 4  # tokens of the plan that may be left out at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +86,7 @@ class UnitWalk:
         self.vocabulary, self.rules, self.force = vocabulary, rules, force
         self.echo = echo or Echo()
         self._drawn: list[int] = []
+        self._said = 0  # how much of the plan has been said, in its order
         self.state = State(names=rules.names, missing=rules.required)
         self.tokens = 0
         self.raw = b""
@@ -169,13 +164,11 @@ class UnitWalk:
         if self._queue:
             return {}
         found = dict.fromkeys(self.echo.shun, -8.0)
-        if self.rules.lean:
-            used = set(self._drawn)
-            for token in self.echo.plan - used - self.echo.shun:
-                found[token] = self.rules.lean
-            for token in self.echo.next.get(self._drawn[-1], ()) if self._drawn else ():
-                if token not in used and token not in self.echo.shun:
-                    found[token] = 2 * self.rules.lean
+        if self.rules.lean and self.echo.plan:
+            if self._said < len(self.echo.plan):
+                found[self.echo.plan[self._said]] = self.rules.lean
+            else:
+                found |= dict.fromkeys(self.vocabulary.end_ids, self.rules.lean)
         return found
 
     def _only(self, token: int) -> Tensor:
@@ -285,6 +278,9 @@ class UnitWalk:
         piece = v.pieces[token]
         assert piece is not None
         self._drawn.append(token)
+        ahead = self.echo.plan[self._said : self._said + REACH]
+        if token in ahead:
+            self._said += ahead.index(token) + 1
         if self._queue:
             self._queue.pop(0)
         moved = self.step(self.state, piece)

@@ -7,7 +7,6 @@ See decoding.py for the passes, constraints.py for what cannot be written, promp
 from __future__ import annotations
 
 import random
-import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from generation.writer.trimming import trim
 from generation.writer.types import Brief, Draft, Plan, PlanUnit, Request, Sampling, WriterInfo, WrittenUnit
 from generation.writer.vocabulary import Vocabulary, token_bytes
 
-LEAN_UNTUNED = 2.0
+LEAN_UNTUNED = 8.0
 PREFIXES = 4  # briefs kept computed: about 25 MB each for the default model
 # Longest units in tokens; a limit in characters usually comes first.
 MOST_TOKENS: Mapping[str, int] = {
@@ -224,8 +223,7 @@ class TorchWriter:
         force = {n: self.force(n, spaced=True) for n in rules.required}
         force |= {"\x00" + n: self.force(n, spaced=False) for n in rules.required}
         vocabulary = self.vocabulary(work.brief, work.request, unit)
-        lines = prompts.source_lines(work.brief, work.request, unit)
-        plan = [i for line in lines for i in self.ids(" " + re.sub(r" \([^()]*\)", "", line))]
+        plan = self.ids(prompts.plainly(work.brief, work.request, unit)) if self.lean else []
         opening = prompts.opening(work.request)
         echo = Echo(plan, [self.ids(t) for t in (opening, *(u.text for u in work.units))], self._shun)
         return [UnitWalk(vocabulary, rules, force, echo) for _ in range(sampling.candidates)]

@@ -85,7 +85,7 @@ def _product_text(product: Product) -> str:
 def _plan_one(
     brief: Brief, request: Request, shown: dict[str, str], similarity: Callable[[str, str], float]
 ) -> Plan:
-    rng = random.Random(f"{request.seed}/{request.channel}")
+    rng = random.Random(f"{request.seed}/{request.channel}/{request.reader.traits}")
     traits = trait_ids(request)
     scores = {f.id: 0.0 for f in brief.facts}
     nearest: dict[str, str] = {}
@@ -155,8 +155,8 @@ def _email(m: _Material) -> list[PlanUnit]:
     )
     rest = [f for f in body_facts if f is not bridge]
 
-    units = [_unit(m, "S", "hook", *([first] if first else []), *([bridge.id] if bridge else []))]
-    preview = close[0] if close else bridge
+    units = [_unit(m, "S", "hook", first or (bridge.id if bridge else "goal"))]
+    preview = rest.pop() if len(rest) > 3 else (close[0] if close else bridge)  # rather a fact of its own
     units.append(_unit(m, "P", "offer", *([preview.id] if preview else ["goal"])))
     units.append(greeting())
     units.append(_unit(m, "1", "hook", first) if first else _unit(m, "1", "hook", "goal"))

@@ -208,3 +208,62 @@ def _as_deed(trait: str) -> str:
 def _without_digits(text: str) -> str:
     """Catalogue names hold numbers ("Moka 3 cups"), copy may not: words that hold a digit are left out."""
     return " ".join(w for w in text.split() if not any(c.isnumeric() for c in w)) or "this"
+
+
+def plainly(brief: Brief, request: Request, unit: PlanUnit) -> str:
+    """The unit said in the plainest way, to "you": what an untuned model is drawn towards."""
+    known = values.mapping(brief)
+    facts = {f.id: fact_line(f.text, known, shown=False) for f in brief.facts}
+    traits = {k: one_line(v, LONGEST_TRAIT) for k, v in trait_ids(request).items()}
+    products = {p.id: f"how about {_without_digits(one_line(p.name))}" for p in request.products}
+    title = unit.label in channels.TITLE_LABELS
+    parts = []
+    for source in unit.sources:
+        if source in traits and title:
+            parts.append(_topic(traits[source]))
+        elif source in traits:
+            parts.append(_to_you(traits[source]))
+        elif source in facts or source in products:
+            parts.append(facts.get(source) or products[source])
+    if title:
+        parts = parts[-1:]
+    text = ", and ".join(parts).rstrip(".")
+    text = text[:1].upper() + text[1:]
+    return text if title or not text else text + "."
+
+
+_PLURAL = {
+    "has": "have",
+    "is": "are",
+    "was": "were",
+    "does": "do",
+    "goes": "go",
+    "hasn't": "haven't",
+    "isn't": "aren't",
+}
+
+
+def _to_you(trait: str) -> str:
+    """A trait said to the reader: "buys tea" becomes "you buy tea"."""
+    first, _, rest = _as_deed(trait).removeprefix(": ").partition(" ")
+    lower = first.lower()
+    if lower in _PLURAL:
+        first = _PLURAL[lower]
+    elif lower.endswith("ies"):
+        first = first[:-3] + "y"
+    elif lower.endswith(("sses", "shes", "ches", "xes")):
+        first = first[:-2]
+    elif lower.endswith("s") and not lower.endswith("ss"):
+        first = first[:-1]
+    return f"you {first} {rest}".strip()
+
+
+def _topic(trait: str) -> str:
+    """What a trait is about, for a title: "bought a moka pot in spring" becomes "a moka pot in spring"."""
+    return re.sub(
+        r"^(?:has |have |is |was )?(?:not )?(?:bought|likes|loves|looked at|left|asked about|"
+        r"used to (?:buy|order)|buys|orders|"
+        r"prefers|owns|visits|uses|wants|lives (?:near|in)|searching for|been)\s+",
+        "",
+        trait,
+    )

@@ -32,7 +32,7 @@ def trim(text: str, *, sentence: bool, cut: bool, ended: bool, required: Sequenc
     while len(words) > 1:
         last = words[-1]
         hanging = not last.endswith("}}") and checks.last_word(last) in (
-            checks.DANGLING if sentence else checks.BREAKS
+            checks.DANGLING if sentence or cut else checks.BREAKS
         )
         if not hanging or not keeps(" ".join(words[:-1])):
             break
