@@ -141,7 +141,7 @@ def test_no_free_text_becomes_unsayable(text: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("kind", "settings"),
+    ("kind", "held"),
     [
         ("purchase", {}),
         ("purchase", {"phrase": ""}),
@@ -172,12 +172,12 @@ def test_no_free_text_becomes_unsayable(text: str) -> None:
         ("attribute", {"attribute": "cooks", "bands": ["x"]}),
     ],
 )
-def test_rules_that_could_say_too_much_are_refused(kind: str, settings: dict[str, Any]) -> None:
+def test_rules_that_could_say_too_much_are_refused(kind: str, held: dict[str, Any]) -> None:
     for name in ("first_name", "postcode", "bank_account", "cooks"):
         AttributeDefinitionFactory(name=name)
     AttributeDefinitionFactory(name="health", is_protected=True)
     with pytest.raises(InvalidInput):
-        traits.check_rule(TraitRule(name="x", kind=kind, settings=settings))
+        traits.check_rule(TraitRule(name="x", kind=kind, settings=held))
 
 
 @pytest.mark.django_db
