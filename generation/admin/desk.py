@@ -16,7 +16,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_GET, require_POST
 
 from generation import review
-from generation.admin import texts
+from generation.admin import parts, texts
 from generation.admin.queue import MANY, RISKIEST_FIRST, TONE, QueuePage, narrowed, rule_in_words
 from generation.models import Finding, Piece, PieceEvent, RejectReason, Severity, Status
 from generation.transitions import StalePiece
@@ -117,16 +117,16 @@ class DeskPage(QueuePage):
             state=state,
             tone=TONE[state],
             brief=piece.run.brief,
-            values=_values(piece),
+            values=parts.values_shown(piece),
             fields=texts.marked(piece, found),
-            form_fields=_form_fields(piece, draft),
+            form_fields=parts.form_fields(piece, draft),
             editing=draft is not None,
-            findings=[(f, rule_in_words(f.rule), _quoted(piece, f)) for f in found],
+            findings=[(f, rule_in_words(f.rule), parts.quoted(piece, f)) for f in found],
             ledger=texts.ledger(piece),
             traits=texts.used_traits(piece),
             products=[s for s in texts.sources(piece).values() if s.kind == "product"],
-            unsent=_not_sent(piece),
-            candidates=_candidates(piece),
+            unsent=parts.not_sent(piece),
+            candidates=parts.candidates(piece),
             history=PieceEvent.objects.filter(piece_id=piece.pk).order_by("-id")[:50],
             reasons=RejectReason.choices,
             keys=KEYS,
@@ -243,7 +243,7 @@ class DeskPage(QueuePage):
     def edit(self, request: HttpRequest, pk: int) -> HttpResponse:
         need(request, "generation.edit_piece")
         piece = self.load(request, pk)
-        fields = _posted_fields(piece, request)
+        fields = parts.posted_fields(piece, request)
         try:
             review.edit(piece_id=pk, revision=_revision(request), fields=fields, by=person(request))
         except DomainError as error:
@@ -324,106 +324,6 @@ def _told(error: DomainError, piece: Piece) -> str:
     last = PieceEvent.objects.filter(piece_id=piece.pk).order_by("-id").first()
     who = f" Last change: {last.actor_name or 'the system'}, {last.at:%d %b %H:%M}." if last else ""
     return f"{error}{who}"
-
-
-def _values(piece: Piece) -> list[dict[str, Any]]:
-    """The run's values with how long each holds, as the campaign has them now."""
-    until = {v.name: v.valid_until for v in piece.run.campaign.values.all()}
-    said = {n for field in piece.fields.values() for n in _names(field)}
-    return [
-        {**value, "until": until.get(value.get("name", "")), "said": value.get("name") in said}
-        for value in piece.run.brief.get("values", [])
-    ]
-
-
-def _names(field: object) -> list[str]:
-    from generation.writer import values
-
-    items = field if isinstance(field, list) else [field]
-    return [name for item in items for name in values.names(str(item))]
-
-
-def _form_fields(piece: Piece, draft: dict[str, Any] | None) -> list[dict[str, Any]]:
-    held = piece.fields if draft is None else draft
-    rows = []
-    for spec in texts.spec_of(piece).fields:
-        value = held.get(spec.name, [] if spec.items else "")
-        text = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
-        rows.append(
-            {
-                "name": spec.name,
-                "label": texts.label_of(spec.name),
-                "text": text,
-                "many": spec.items is not None,
-                "limit": texts.limit_of(spec),
-                "rows": min(16, max(1 + text.count("\n"), len(text) // 60 + 1)),
-            }
-        )
-    return rows
-
-
-def _posted_fields(piece: Piece, request: HttpRequest) -> dict[str, Any]:
-    """The form as fields of the channel; what the form does not hold stays as it is."""
-    fields: dict[str, Any] = {}
-    for spec in texts.spec_of(piece).fields:
-        given = request.POST.get(f"field_{spec.name}")
-        if given is None:
-            fields[spec.name] = piece.fields.get(spec.name, [] if spec.items else "")
-            continue
-        text = given.replace("\r\n", "\n").strip()
-        fields[spec.name] = (
-            [line.strip() for line in text.split("\n") if line.strip()] if spec.items else text
-        )
-    return fields
-
-
-def _quoted(piece: Piece, finding: Finding) -> str:
-    held = piece.fields.get(finding.field)
-    if isinstance(held, list):
-        held = held[finding.index] if finding.index < len(held) else ""
-    return str(held or "")[finding.start : finding.end][:120]
-
-
-def _candidates(piece: Piece) -> list[dict[str, Any]]:
-    known = texts.mapping(piece)
-    shown = []
-    for candidate in piece.candidates:
-        fields = candidate.get("fields", {})
-        shown.append(
-            {
-                "score": candidate.get("score"),
-                "findings": candidate.get("findings", []),
-                "fields": [
-                    (
-                        texts.label_of(name),
-                        [texts.filled(str(t), known) for t in (v if isinstance(v, list) else [v])],
-                    )
-                    for name, v in fields.items()
-                    if v
-                ],
-            }
-        )
-    return shown
-
-
-def _not_sent(piece: Piece) -> list[str]:
-    """Names of what is known of the reader and never reached the writer. Names only: the desk needs no more."""
-    profile = piece.profile
-    if profile is None:
-        return []
-    known = [
-        label
-        for label, held in (
-            ("first name", profile.first_name),
-            ("last name", profile.last_name),
-            ("e-mail address", profile.email),
-            ("telephone number", profile.phone),
-            ("language", profile.locale),
-            ("time zone", profile.time_zone),
-        )
-        if held
-    ]
-    return [*known, "the CRM's id"]
 
 
 admin.site.register(Piece, DeskPage)
