@@ -178,7 +178,8 @@ def _describe_rest(exc: exceptions.APIException) -> tuple[dict[str, Any], dict[s
         document = _document(code, exc.status_code, detail)
         document["errors"] = errors
         return document, headers
-    return _document(code, exc.status_code, str(exc.detail)), headers
+    detail = TYPES[code].remedy if code == "not_authenticated" else str(exc.detail)
+    return _document(code, exc.status_code, detail), headers
 
 
 def entries(detail: Any, path: tuple[str | int, ...] = ()) -> Iterator[dict[str, str]]:

@@ -80,7 +80,7 @@ def test_keys_that_are_refused(operation, world, client_for):
     every_other = {name for names in api_keys.PERMISSIONS.values() for name in names} - {operation.permission}
     other_scopes = [scope for scope in Scope.values if scope != operation.scope]
     attempts = [
-        (ApiClient(None, ""), 401, "not_authenticated", "credentials"),
+        (ApiClient(None, ""), 401, "not_authenticated", "Bearer pk_"),
         *((client, 401, "key_refused", words) for client, words in spent_keys()),
         (client_for(scopes=other_scopes), 403, "not_allowed", operation.scope),
         (client_for(permissions=sorted(every_other)), 403, "not_allowed", operation.permission),
