@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from generation import material
@@ -31,12 +32,19 @@ def findings_for(
     )
 
 
-def counts(found: Sequence[Found]) -> dict[str, int]:
-    """The piece's columns that say how many findings of each weight its current revision has."""
-    return {
-        "blocking": sum(finding.severity is Severity.BLOCKING for finding in found),
-        "warnings": sum(finding.severity is Severity.WARNING for finding in found),
-    }
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How many findings of each weight a text has: the columns of a piece that say so."""
+
+    blocking: int
+    warnings: int
+
+
+def weigh(found: Sequence[Found]) -> Weights:
+    return Weights(
+        blocking=sum(finding.severity is Severity.BLOCKING for finding in found),
+        warnings=sum(finding.severity is Severity.WARNING for finding in found),
+    )
 
 
 def store(piece: Piece, found: Sequence[Found]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from celery import Task, shared_task
+from celery import shared_task
 from django.utils import timezone
 
 from personalize.core.errors import TransientFailure
@@ -15,7 +13,6 @@ MOST_EMBEDDED = 20_000  # rows a round: the next one goes on
 
 
 @shared_task(
-    bind=True,
     name="generation.write_chunk",
     ignore_result=True,
     acks_late=True,
@@ -26,7 +23,7 @@ MOST_EMBEDDED = 20_000  # rows a round: the next one goes on
     soft_time_limit=WRITER_SOFT_SECONDS,
     time_limit=WRITER_SOFT_SECONDS + 60,
 )
-def write_chunk(self: Task[Any, Any], *, run_id: int, **_newer: object) -> None:
+def write_chunk(*, run_id: int, **_newer: object) -> None:
     """Claim a chunk of a run's drafts and write it, then go on with the next. Delivered twice, it finds nothing."""
     from generation import drafting
 
@@ -36,7 +33,6 @@ def write_chunk(self: Task[Any, Any], *, run_id: int, **_newer: object) -> None:
 
 
 @shared_task(
-    bind=True,
     name="generation.compose",
     ignore_result=True,
     acks_late=True,
@@ -47,7 +43,7 @@ def write_chunk(self: Task[Any, Any], *, run_id: int, **_newer: object) -> None:
     soft_time_limit=WRITER_SOFT_SECONDS,
     time_limit=WRITER_SOFT_SECONDS + 60,
 )
-def compose(self: Task[Any, Any], *, piece_id: int, **_newer: object) -> None:
+def compose(*, piece_id: int, **_newer: object) -> None:
     """Write one draft by itself. Does nothing when it is written, or somebody is at it."""
     from generation import drafting
 

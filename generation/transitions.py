@@ -7,7 +7,7 @@ transaction: either both happened or neither, and of any number of racing caller
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import EmptyResultSet
@@ -142,7 +142,7 @@ def advance_many(
     if to not in TRANSITIONS[was]:
         raise InvalidTransition(f"Pieces that are '{was.label}' cannot become '{to.label}'.")
     now = timezone.now()
-    query = pieces.filter(status=was).order_by().query.chain(UpdateQuery)
+    query = cast(UpdateQuery, pieces.filter(status=was).order_by().query.chain(UpdateQuery))
     query.add_update_values({"status": to, "updated_at": now, **changes})
     query.annotations = {}  # as QuerySet.update does: an annotation is no column of the UPDATE
     try:

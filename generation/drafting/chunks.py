@@ -65,9 +65,7 @@ def write_next(*, run_id: int | None = None, piece_id: int | None = None, limit:
     narrowed down by halving, so that one bad piece fails alone; and whatever stops this process gives the rest
     back before it is raised.
     """
-    now = timezone.now()
-    todo = leases.waiting(now=now)
-    todo = todo.filter(run_id=run_id) if piece_id is None else todo.filter(pk=piece_id)
+    todo = leases.chosen_of(leases.waiting(now=timezone.now()), run_id=run_id, piece_id=piece_id)
     if not todo.exists():
         return Chunk()
     # Before the claim: a model that cannot be loaded must not hold pieces.
@@ -172,6 +170,7 @@ def _write(
 def _store(job: _Job, brief: Brief, result: writing.Result, version: ModelVersion) -> bool:
     """Keep a text with all that is known of it, if the piece is still ours; False when it was taken back."""
     piece, draft = job.piece, result.draft
+    weights = checking.weigh(result.findings)
     try:
         transitions.advance(
             piece,
@@ -192,7 +191,8 @@ def _store(job: _Job, brief: Brief, result: writing.Result, version: ModelVersio
             claim=None,
             lease_until=None,
             written_at=timezone.now(),
-            **checking.counts(result.findings),
+            blocking=weights.blocking,
+            warnings=weights.warnings,
         )
     except transitions.StalePiece:
         log.warning("claim_lost", piece_id=piece.pk, claim=str(piece.claim))

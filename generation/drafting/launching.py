@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import structlog
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
@@ -247,15 +248,16 @@ def _insert(run: Run, channel: str, readers: QuerySet[Profile] | None) -> int:
     }
     columns: list[str] = []
     values: list[str] = []
-    params: list[object] = []
+    params: list[Any] = []
     for field in Piece._meta.concrete_fields:
-        if field.primary_key:
+        column = field.column
+        if field.primary_key or column is None:
             continue
         # Every other column starts as the model's own default, cast because a SELECT knows no target column.
         cast = field.rel_db_type(connection) if field.is_relation else field.db_type(connection)
         default = (f"%s::{cast}", (field.get_db_prep_save(field.get_default(), connection),))
-        sql, bound = given.get(field.column, default)
-        columns.append(field.column)
+        sql, bound = given.get(column, default)
+        columns.append(column)
         values.append(sql)
         params += bound
     source, source_params = "SELECT NULL::bigint", ()

@@ -57,7 +57,7 @@ def claim(
     come in one batch. The transaction ends here: nothing is locked while the writer works.
     """
     drafts = waiting(now=now)
-    drafts = drafts.filter(run_id=run_id) if piece_id is None else drafts.filter(pk=piece_id)
+    drafts = chosen_of(drafts, run_id=run_id, piece_id=piece_id)
     found = list(
         drafts.select_for_update(skip_locked=True, of=("self",)).order_by("attempts", "channel", "id")[:limit]
     )
@@ -78,6 +78,15 @@ def claim(
         piece.status, piece.claim, piece.lease_until = Status.GENERATING, token, lease_until
         piece.retry_after, piece.attempts = None, piece.attempts + 1
     return Claim(token, tuple(chosen))
+
+
+def chosen_of(drafts: QuerySet[Piece], *, run_id: int | None, piece_id: int | None) -> QuerySet[Piece]:
+    """Those of one run, or the one that is named."""
+    if piece_id is not None:
+        return drafts.filter(pk=piece_id)
+    if run_id is None:
+        raise ValueError("name a run or a piece")
+    return drafts.filter(run_id=run_id)
 
 
 def _batch(found: list[Piece]) -> list[Piece]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from django.db import transaction
 from kombu.exceptions import OperationalError
@@ -31,7 +33,7 @@ def queue_length() -> int:
     """Messages that wait in the writer's queue; 0 if the broker cannot say."""
     try:
         with tasks.write_chunk.app.connection_for_read() as broker:
-            channel = broker.default_channel
+            channel: Any = broker.default_channel  # the types know the base channel only
             return int(channel.queue_declare(queue="writer", passive=True).message_count)
     except Exception as error:  # each transport has its own way to say that the queue is not there yet
         log.info("queue_length_unknown", error=type(error).__name__)

@@ -53,12 +53,14 @@ def edit(
     found = checking.findings_for(
         fields=new, brief=piece.run.brief, channel=piece.channel, reader=piece.reader, ledger=ledger
     )
-    changes = {
+    weights = checking.weigh(found)
+    changes: dict[str, Any] = {
         "fields": new,
         "text_hash": digest,
         "ledger": ledger,
         "edited_by": by,
-        **checking.counts(found),
+        "blocking": weights.blocking,
+        "warnings": weights.warnings,
     }
     if piece.status == Status.APPROVED:
         transitions.advance(

@@ -39,9 +39,7 @@ class Command(BaseCommand):
                     speed = f"{done / max(time.monotonic() - started, 0.001):,.0f}/s"
                     bar.update(task, completed=done, total=total, speed=speed)
 
-                self.stdout.write(
-                    self._timed(name, lambda e=embed, r=report: e(limit=limit, progress=r))  # type: ignore[misc]
-                )
+                self.stdout.write(self._timed(name, lambda e=embed, r=report: e(limit=limit, progress=r)))
             self.stdout.write(self._timed("segments", embedding.embed_segments))
 
     @staticmethod
