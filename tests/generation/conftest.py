@@ -14,12 +14,6 @@ from generation import engines
 from tests.fakes import FakeWriter, HashEmbedder
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(settings: Any) -> None:
-    """A factory's user costs a third of a second otherwise."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def writer() -> Iterator[FakeWriter]:
     """A quick writer in this process's place for the real one, with a quick embedder beside it."""
