@@ -1,6 +1,6 @@
 """Shared-prefix decoding against `model.generate()` on repeated full prompts: one chunk of e-mails, one run.
 
-    python benchmarks/writer_prefix.py --cache DIR [--rows 32] [--threads 2]
+    PYTHONPATH=. python benchmarks/writer_prefix.py --cache DIR [--rows 32] [--threads 2]
 
 Both get the same prompts and write the same number of tokens a unit, greedily and without constraints: what is
 compared is the engine. `generate()` has to be called once a unit, as the plan line of the next unit follows the text

@@ -152,7 +152,7 @@ def _softmax(scores: list[Tensor], scale: float, softcap: float | None, dtype: t
     if softcap is not None:
         joined = torch.tanh(joined / softcap) * softcap
     weights = torch.softmax(joined, -1).to(dtype)
-    return list(weights.split([s.shape[-1] for s in scores], -1))
+    return list(torch.split(weights, [s.shape[-1] for s in scores], -1))
 
 
 HIDDEN = float("-inf")

@@ -65,7 +65,7 @@ _MULTIPLES = re.compile(
 )
 _SAVINGS = re.compile(
     r"\b(?:free (?:of charge|shipping|delivery|gift|trial|returns?|samples?|upgrades?|month|"
-    r"lesson|entry)|for free|"
+    r"lesson|entry)|for free(?!\s+\w)|"
     r"no (?:extra |additional )?(?:charge|cost|fee)s?|discounts?|on sale|bargains?|coupons?|"
     r"vouchers?|cash ?back|"
     r"refunds?|money back|save (?:big|money|up))\b",

@@ -62,7 +62,7 @@ class Kept:
     candidate: int
     tokens: int
     then: list[int]
-    walks: list[tuple[Walk, random.Random]]  # of the next stretch; empty when the row is finished
+    walks: Sequence[tuple[Walk, random.Random]]  # of the next stretch; empty when the row is finished
 
 
 Choose = Callable[[int, list[Candidate]], Kept]
@@ -73,7 +73,7 @@ class Start:
     """A row to begin with: its first forced block and the walks of its first stretch."""
 
     block: list[int]
-    walks: list[tuple[Walk, random.Random]]
+    walks: Sequence[tuple[Walk, random.Random]]
 
 
 @dataclass(slots=True)

@@ -19,7 +19,17 @@ from generation.writer.attention import Prefix
 from generation.writer.constraints import Echo, Rules, UnitWalk
 from generation.writer.decoding import Candidate, Counts, Decoder, Kept, Start
 from generation.writer.trimming import trim
-from generation.writer.types import Brief, Draft, Plan, PlanUnit, Request, Sampling, WriterInfo, WrittenUnit
+from generation.writer.types import (
+    Brief,
+    Channel,
+    Draft,
+    Plan,
+    PlanUnit,
+    Request,
+    Sampling,
+    WriterInfo,
+    WrittenUnit,
+)
 from generation.writer.vocabulary import Vocabulary, token_bytes
 
 LEAN_UNTUNED = 8.0
@@ -164,7 +174,7 @@ class TorchWriter:
         return found
 
     def vocabulary(self, brief: Brief, request: Request, unit: PlanUnit) -> Vocabulary:
-        gsm7 = request.channel is channels.Channel.SMS
+        gsm7 = request.channel is Channel.SMS
         exclaim = unit.label != "H" and not any(
             a.lower().startswith("exclamation") for a in brief.brand.avoid
         )

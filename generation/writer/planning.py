@@ -73,7 +73,7 @@ def plan(brief: Brief, requests: Sequence[Request], embedder: Embedder) -> list[
     vectors = dict(zip(texts, embedder.embed(texts), strict=True)) if texts else {}
 
     def similarity(one: str, other: str) -> float:
-        return sum(map(mul, vectors[one], vectors[other]))
+        return float(sum(map(mul, vectors[one], vectors[other])))
 
     return [_plan_one(brief, request, shown, similarity) for request in requests]
 
