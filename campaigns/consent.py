@@ -210,6 +210,15 @@ def is_suppressed(*, address: str, channel: str) -> bool:
     return Suppression.objects.filter(address_hash=hashed, channel=channel).exists()
 
 
+def one_per_address(queryset: QuerySet[Profile], *, channel: str) -> QuerySet[Profile]:
+    """Of several profiles with one address on this channel the oldest: a CRM that knows a person twice must not
+    make us write to them twice. All in SQL.
+    """
+    hash_field = _HASH_FIELD[Channel(channel)]
+    oldest = queryset.order_by(hash_field, "pk").distinct(hash_field).values("pk")
+    return queryset.filter(pk__in=oldest)
+
+
 def may_receive(queryset: QuerySet[Profile], *, channel: str) -> QuerySet[Profile]:
     """Those who agreed to this channel, have an address on it, and are not on its suppression list.
 

@@ -23,6 +23,7 @@ from campaigns.models import (
 )
 from campaigns.models.channels import PERSONAL_CHANNELS
 from campaigns.sensitive import is_secret_name
+from personalize.core import idempotency
 from personalize.core.errors import DomainError, InvalidInput
 
 __all__ = [
@@ -323,6 +324,7 @@ def erase(*, external_id: str, by: AbstractBaseUser | None) -> None:
         if (address := consent.address_of(profile, channel))
     ]
     consent.suppress_hashes(pairs=pairs, reason=SuppressionReason.ERASED)
+    idempotency.forget(texts=[profile.external_id, profile.email, profile.phone])
     profile_id = profile.pk
     profile.delete()
     log.info("profile_erased", profile_id=profile_id, by=by.pk if by else None)

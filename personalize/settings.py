@@ -86,6 +86,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "personalize.core.admin_policy.AdminPolicyMiddleware",
 ]
 ROOT_URLCONF = "personalize.urls"
 WSGI_APPLICATION = "personalize.wsgi.application"
@@ -112,6 +113,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
 USE_TZ = True
@@ -214,6 +216,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 LOGGING_CONFIG = "personalize.logging.configure"
-LOGGING = {"version": 1}  # not empty, or Django skips LOGGING_CONFIG; what it says is in personalize/logging.py
+LOGGING = {
+    "version": 1
+}  # not empty, or Django skips LOGGING_CONFIG; what it says is in personalize/logging.py
 
 from personalize.admin_theme import UNFOLD  # noqa: E402,F401  (the look of the admin: colours, sidebar)

@@ -12,7 +12,6 @@ from campaigns import cleaning, consent, people
 from campaigns.api import bulk
 from campaigns.models import Channel, ConsentStatus, Profile, SuppressionReason
 from campaigns.models.channels import PERSONAL_CHANNELS
-from personalize.core import idempotency
 from personalize.core.api import ApiView, Input, Output, one, person, read
 from personalize.core.models import Scope
 from personalize.core.operations import NamedChoice, operation
@@ -206,8 +205,6 @@ class ProfileView(ApiView):
         re-import cannot reach the person again."""
         profile = find(external_id)
         people.erase(external_id=profile.external_id, by=person(request))
-        # The stored answers of earlier requests may name the person.
-        idempotency.forget(texts=[external_id, profile.external_id, profile.email, profile.phone])
         return Response(status=204)
 
 

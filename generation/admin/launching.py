@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef
-
-from campaigns import consent, segments
-from campaigns.models import Campaign, Channel, Consent, ConsentStatus
+from campaigns import segments
+from campaigns.models import Campaign, Channel
 from campaigns.models.channels import AD_CHANNELS, PERSONAL_CHANNELS
+from generation import drafting
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +37,11 @@ def forecast(campaign: Campaign) -> Forecast:
         audience = segments.audience(campaign.segment)
         readers = audience.count()
         for channel in personal:
-            given = Consent.objects.filter(
-                profile=OuterRef("pk"), channel=channel, status=ConsentStatus.GIVEN
-            )
-            consented = audience.filter(Exists(given)).count()
-            reached = consent.may_receive(audience, channel=channel).count()
-            reasons = (
-                ("did not agree to it", readers - consented),
-                ("no address, or suppressed", consented - reached),
-            )
+            reached = drafting.reach(audience, channel=channel, size=readers)
             found.append(
-                ChannelForecast(Channel(channel).label, reached, tuple(r for r in reasons if r[1] > 0))
+                ChannelForecast(
+                    Channel(channel).label, reached.readers.count(), tuple(reached.left_out.items())
+                )
             )
     found += [ChannelForecast(f"{Channel(c).label}, for the audience", 1, ()) for c in ads]
     return Forecast(readers, tuple(found))

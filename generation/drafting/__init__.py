@@ -12,9 +12,11 @@ from generation.drafting.launching import (
     BriefIncomplete,
     LaunchRefused,
     NotReachable,
+    Reach,
     cancel,
     compose,
     launch,
+    reach,
 )
 from generation.drafting.leases import waiting
 from generation.drafting.progress import RunProgress, progress
@@ -26,6 +28,7 @@ __all__ = [
     "Chunk",
     "LaunchRefused",
     "NotReachable",
+    "Reach",
     "RunProgress",
     "Swept",
     "cancel",
@@ -34,6 +37,7 @@ __all__ = [
     "is_waiting",
     "launch",
     "progress",
+    "reach",
     "start_due_runs",
     "sweep",
     "write_chunk",

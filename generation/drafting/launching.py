@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -190,10 +191,10 @@ def _make_pieces(run: Run, campaign: Campaign) -> int:
         audience, size = _freeze_audience(run, segments.audience(campaign.segment))
         excluded: dict[str, int] = {}
         for channel in personal:
-            readers = consent.may_receive(audience, channel=channel)
-            count = _insert(run, channel, readers)
-            made += count
-            excluded |= _excluded(audience, channel, size, count)
+            reached = reach(audience, channel=channel, size=size)
+            made += _insert(run, channel, reached.readers)
+            label = Channel(channel).label
+            excluded |= {f"{label}: {reason}": count for reason, count in reached.left_out.items()}
         run.audience_size = (
             Piece.objects.filter(run=run, profile__isnull=False).values("profile").distinct().count()
         )
@@ -220,16 +221,27 @@ def _freeze_audience(run: Run, audience: QuerySet[Profile]) -> tuple[QuerySet[Pr
     )
 
 
-def _excluded(audience: QuerySet[Profile], channel: str, size: int, made: int) -> dict[str, int]:
-    """Why readers of the segment get nothing on this channel, and how many."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Who of an audience may be written to on one channel, and how many may not, by reason."""
+
+    readers: QuerySet[Profile]
+    left_out: dict[str, int]
+
+
+def reach(audience: QuerySet[Profile], *, channel: str, size: int) -> Reach:
+    """What a launch decides for one channel; the launch page counts with it too. `size` is the audience's."""
     given = Consent.objects.filter(profile=OuterRef("pk"), channel=channel, status=ConsentStatus.GIVEN)
     consented = audience.filter(Exists(given)).count()
-    label = Channel(channel).label
+    allowed = consent.may_receive(audience, channel=channel)
+    readers = consent.one_per_address(allowed, channel=channel)
+    reachable, once = allowed.count(), readers.count()
     reasons = {
-        f"{label}: no consent": size - consented,
-        f"{label}: no address, or suppressed": consented - made,
+        "no consent": size - consented,
+        "no address, or suppressed": consented - reachable,
+        "same address as another reader": reachable - once,
     }
-    return {reason: count for reason, count in reasons.items() if count}
+    return Reach(readers, {reason: count for reason, count in reasons.items() if count > 0})
 
 
 # The same number on any machine: 60 bits of the md5 of what the piece is for.

@@ -17,7 +17,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
 _BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
-_MAIL_THAT_STAYS = ("console", "filebased", "locmem", "dummy")
+_MAIL_THAT_STAYS = ("console", "filebased", "locmem", "dummy", "MaildirBackend")
 
 Messages = Iterator[CheckMessage]
 
@@ -142,7 +142,7 @@ def services_check() -> Messages:
             id="personalize.E012",
         )
     backend = settings.EMAIL_BACKEND
-    if settings.HTTPS_ONLY and any(f".{word}." in backend for word in _MAIL_THAT_STAYS):
+    if settings.HTTPS_ONLY and set(backend.split(".")) & set(_MAIL_THAT_STAYS):
         yield Warning(
             f"EMAIL_BACKEND is {backend}: mails do not leave this machine.",
             hint="Set EMAIL_BACKEND=django.core.mail.backends.smtp.EmailBackend or one of django-anymail's.",

@@ -152,7 +152,7 @@ def exec_beside(stack: Stack, given: dict[str, str], options: argparse.Namespace
         stack.start_servers(given)
         if options.migrate:
             with stack.stages.stage("Database schema"):
-                stack.manage("migrate", "--no-input", "--verbosity", "0")
+                stack.manage("prepare_database", "--verbosity", "0")
         running = subprocess.Popen(program, env=stack.environment, cwd=CHECKOUT)
         stack.watch(until=lambda: running is not None and running.poll() is not None)
         return running.returncode

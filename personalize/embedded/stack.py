@@ -115,7 +115,7 @@ class Stack:
         return self.app_program(
             *("web", "gunicorn", "personalize.wsgi:application", "--bind", f"{host}:{port}"),
             *("--workers", self.environment.get("WEB_WORKERS", "2"), "--threads", "4", "--timeout", "60"),
-            *("--graceful-timeout", "5", "--access-logfile", "-", "--no-control-socket"),
+            *("--graceful-timeout", "5", "--no-control-socket"),
         )
 
     def worker(

@@ -42,7 +42,7 @@ def bring_up(stack: Stack, options: Options) -> None:
     stack.start_servers(given)
     preparing = start_preparing_model(stack)
     with stack.stages.stage("Database schema"):
-        stack.manage("migrate", "--no-input", "--verbosity", "0")
+        stack.manage("prepare_database", "--verbosity", "0")
     # Web takes seconds to load: meanwhile the rest is done.
     web = stack.start(stack.web(options.host, options.port))
     password = ensure_admin(stack)

@@ -82,7 +82,7 @@ def test_launch_shows_numbers_first_and_then_makes_exactly_them(client_of: Clien
     client = client_of("Senders")
     url = f"/admin/campaigns/run/launch/{campaign.pk}/"
     shown = client.get(url).content.decode()
-    assert "Launch: write 4 pieces" in shown and "did not agree to it" in shown
+    assert "Launch: write 4 pieces" in shown and "no consent" in shown
     assert "no address, or suppressed" in shown and not Run.objects.exists()
     client.post(url)
     assert Piece.objects.filter(status=Status.DRAFT).count() == 4

@@ -58,6 +58,17 @@ def test_launch_leaves_out_who_may_not_be_written_to_and_says_why() -> None:
     assert run.excluded == {"E-mail: no consent": 1, "E-mail: no address, or suppressed": 2}
 
 
+def test_a_person_whom_the_crm_knows_twice_gets_one_piece() -> None:
+    first = ProfileFactory(consents=["email", "sms"], email="anna@mail.example")
+    second = ProfileFactory(consents=["email", "sms"], email="anna@mail.example")
+
+    run = scenes.launch(CampaignFactory(channels=[Channel.EMAIL, Channel.SMS]))
+
+    made = set(Piece.objects.filter(run=run).values_list("profile_id", "channel"))
+    assert made == {(first.pk, "email"), (first.pk, "sms"), (second.pk, "sms")}, "their numbers differ"
+    assert run.excluded == {"E-mail: same address as another reader": 1}
+
+
 def test_seeds_are_the_same_on_any_machine_and_differ_between_pieces() -> None:
     run = scenes.launched(3)
 

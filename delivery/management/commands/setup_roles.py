@@ -1,4 +1,4 @@
-"""`manage.py setup_roles`: the four groups of people who work here. Safe to repeat."""
+"""`manage.py setup_roles`: the groups of people and systems that work here. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -51,6 +51,17 @@ ROLES: dict[str, tuple[str, ...]] = {
         "auth.view_user",
         "auth.view_group",
     ),
+    # For the people that API keys act as: a CRM sends in people, consent and results, and decides nothing.
+    "Integrations": (
+        "campaigns.add_profile",
+        "campaigns.change_profile",
+        "campaigns.delete_profile",
+        "campaigns.add_suppression",
+        "campaigns.add_product",
+        "campaigns.change_product",
+        "campaigns.add_event",
+        "delivery.add_outcome",
+    ),
 }
 
 
@@ -76,10 +87,11 @@ def setup() -> dict[str, int]:
 
 class Command(BaseCommand):
     help = (
-        "Create the groups Writers, Reviewers, Senders and Operators "
+        "Create the groups Writers, Reviewers, Senders, Operators and Integrations "
         "with their permissions, or bring them up to date."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         for name, count in setup().items():
-            self.stdout.write(f"{name}: {count} permissions")
+            if options["verbosity"]:
+                self.stdout.write(f"{name}: {count} permissions")
