@@ -127,10 +127,12 @@ def load(
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
     from generation.writer import attention
     from generation.writer.engine import best_dtype
 
+    logging.disable_progress_bar()  # of loading weights: it would fill a worker's log
     if threads:
         torch.set_num_threads(threads)
     attention.register()

@@ -48,7 +48,9 @@ class MiniLmEmbedder:
         if self._model is None:
             import torch
             from sentence_transformers import SentenceTransformer
+            from transformers.utils import logging
 
+            logging.disable_progress_bar()
             if self._threads:
                 torch.set_num_threads(self._threads)
             path, local = self._source, Path(self._source).is_dir()

@@ -84,7 +84,7 @@ def rows(pieces: Sequence[CorpusPiece], tokenizer: Any) -> list[Row]:
 
 def prefix(brief: Brief) -> str:
     """The shared prefix without the worked examples: a tuned writer has learned what they show."""
-    return prompts.prefix(brief).replace(prompts._EXAMPLES, "")
+    return prompts.prefix(brief, examples=False)
 
 
 def encode(piece: CorpusPiece, tokenizer: Any) -> tuple[list[int], list[int]]:
