@@ -16,7 +16,6 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from campaigns.models import CampaignStatus, RunStatus
-from campaigns.models.channels import AD_CHANNELS
 from generation import transitions
 from generation.models import Piece, Status
 
@@ -53,8 +52,9 @@ def claim(
     """Claim up to `limit` drafts of one run, or one named draft; None when there is nothing to claim.
 
     Drafts another worker is claiming at this moment are skipped, so any number of workers share a run without
-    waiting for each other. Those of one channel come together, since they make an even batch; ads are few and
-    come in one batch. The transaction ends here: nothing is locked while the writer works.
+    waiting for each other. Channels are mixed: the rows of a batch advance independently, and each pass over
+    the weights serves them all, so a batch of everything costs the passes of its longest piece. The transaction
+    ends here: nothing is locked while the writer works.
     """
     drafts = waiting(now=now)
     drafts = chosen_of(drafts, run_id=run_id, piece_id=piece_id)
@@ -90,11 +90,9 @@ def chosen_of(drafts: QuerySet[Piece], *, run_id: int | None, piece_id: int | No
 
 
 def _batch(found: list[Piece]) -> list[Piece]:
-    first = found[0]
-    if first.attempts >= ALONE_AFTER:
-        return [first]
-    kinds = AD_CHANNELS if first.channel in AD_CHANNELS else (first.channel,)
-    return [piece for piece in found if piece.channel in kinds and piece.attempts < ALONE_AFTER]
+    if found[0].attempts >= ALONE_AFTER:
+        return found[:1]
+    return [piece for piece in found if piece.attempts < ALONE_AFTER]
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def test_no_transaction_is_open_and_nothing_locked_while_the_writer_works(
     assert seen == [False]
 
 
-def test_chunk_size_and_channel(writer: FakeWriter, settings: Any) -> None:
+def test_chunk_size_over_all_channels(writer: FakeWriter, settings: Any) -> None:
     settings.WRITER_CHUNK = 2
     scenes.readers(3)
     ads = [Channel.GOOGLE_RSA, Channel.META_AD]
@@ -120,7 +120,7 @@ def test_chunk_size_and_channel(writer: FakeWriter, settings: Any) -> None:
 
     written = [drafting.write_chunk(run_id=run.pk) for _ in range(4)]
 
-    assert written == [2, 1, 2, 0]  # mails apart from ads, ads together
+    assert written == [2, 2, 1, 0], "a batch is filled with whatever waits, mails and ads"
     assert set(scenes.statuses(run)) == {Status.IN_REVIEW}
     ad = Piece.objects.get(run=run, channel="google_rsa")
     assert ad.reader == {
