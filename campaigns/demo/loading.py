@@ -57,8 +57,6 @@ Progress = Callable[[str, int, int], None]  # (what, done, of how many)
 class DemoRefused(DomainError):
     """A row of the demo's own files was refused: the files and the importers disagree."""
 
-    code = "demo_refused"
-
 
 @dataclass(slots=True)
 class Loaded:

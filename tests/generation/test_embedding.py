@@ -112,7 +112,9 @@ def test_pages_and_limits_and_progress(embedder: CountingEmbedder, monkeypatch: 
 
 
 def test_products_are_embedded_when_their_words_change(embedder: CountingEmbedder) -> None:
-    product = ProductFactory(name="Ferry Moka Pot", description="Made to last.")
+    product = ProductFactory(
+        name="Ferry Moka Pot", noun_phrase="a moka pot", category="coffee", description="Made to last."
+    )
     assert embedding.embed_products() == 1
 
     Product.objects.filter(pk=product.pk).update(price="1.00", is_available=False)
