@@ -132,4 +132,6 @@ def load_demo(stack: Stack) -> str | None:
         return None
     with stack.stages.stage("The demo: a shop, its readers and a campaign", talks=True):
         stack.manage("load_demo", talks=True)
+    with stack.stages.stage("Vectors of its readers and products"):
+        stack.manage("embed")  # before the launch: plans choose products by them
     return DEMO_CAMPAIGN
