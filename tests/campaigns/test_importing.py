@@ -403,7 +403,8 @@ def test_ids_are_minted_by_row_or_contact(tmp_path: Path) -> None:
     record = importing.import_profiles(path=path, mapping=contact)
     assert (record.created, record.refused) == (2, 1)
     minted = set(Profile.objects.values_list("external_id", flat=True))
-    assert all(external_id.startswith("c-") and "ada" not in external_id for external_id in minted)
+    assert all(external_id.startswith("c-") and "@" not in external_id for external_id in minted)
+    assert not any("b.example" in external_id for external_id in minted)
     other = write(tmp_path / "other.csv", "mail,tel\nada@b.example,\n")
     assert importing.import_profiles(path=other, mapping=contact).created == 0
     by_row = {"external_id": ":=row", "email": "mail"}
