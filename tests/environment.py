@@ -12,8 +12,8 @@ import shutil
 import tempfile
 
 os.environ["DEBUG"] = "False"
-os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "s" * 40)
-os.environ.setdefault("HASH_KEY", "only-for-tests-hash-key")
+os.environ["SECRET_KEY"] = "only-for-tests-" + "s" * 40
+os.environ["HASH_KEY"] = "only-for-tests-hash-key"  # hashes in tests are the same in every run
 _scratch = tempfile.mkdtemp(prefix="personalize-tests-")
 atexit.register(shutil.rmtree, _scratch, ignore_errors=True)
 os.environ["OUTPUT_DIR"] = f"{_scratch}/out"

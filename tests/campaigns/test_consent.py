@@ -130,7 +130,7 @@ def test_only_hashes_are_kept() -> None:
     consent.suppress(address="ada@b.example", channel="email", reason="manual")
     row = Suppression.objects.get()
     assert len(row.address_hash) == 64
-    assert "ada" not in str(Suppression.objects.values().get())
+    assert "ada@" not in str(Suppression.objects.values().get())
 
 
 def test_ads_address_nobody() -> None:
