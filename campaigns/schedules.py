@@ -7,7 +7,7 @@ downtime the latest missed time runs, once; the older ones are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -91,15 +91,19 @@ def hold(*, campaign: Campaign, reason: str) -> None:
     )
 
 
-def claim_due(*, now: datetime, limit: int = 1) -> list[tuple[Campaign, datetime]]:
+def claim_due(
+    *, now: datetime, limit: int = 1, skip: Collection[int] = ()
+) -> list[tuple[Campaign, datetime]]:
     """Lock up to `limit` campaigns that are due, move their next time on, and return them with the time to run.
 
     Call inside the transaction that opens the runs: if that rolls back, they are due again. Rows that another
-    beat has locked are skipped, and Run's unique (campaign, scheduled_for) holds whatever happens.
+    beat has locked are skipped, as are the ids in `skip`; Run's unique (campaign, scheduled_for) holds whatever
+    happens.
     """
     due = list(
         Campaign.objects.select_for_update(skip_locked=True, of=("self",))
         .filter(status=CampaignStatus.ACTIVE, next_run_at__lte=now)
+        .exclude(pk__in=skip)
         .order_by("next_run_at", "id")[:limit]
     )
     claimed = []

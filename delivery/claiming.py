@@ -16,19 +16,32 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
+import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from campaigns import consent
-from campaigns.models import CampaignStatus, Channel, Consent, ConsentStatus, Profile, Run, RunStatus, Value
+from campaigns.models import (
+    CampaignStatus,
+    Channel,
+    Consent,
+    ConsentStatus,
+    Fact,
+    Profile,
+    Run,
+    RunStatus,
+    Value,
+)
 from campaigns.models.channels import PERSONAL_CHANNELS
 from delivery import rendering
 from delivery.models import Delivery, DeliveryStatus, ExportFile, Transport
 from generation.models import Piece, Status
 from generation.transitions import advance_many
 from personalize.core.errors import InvalidInput
+
+log = structlog.get_logger(__name__)
 
 STOPPED = (CampaignStatus.PAUSED, CampaignStatus.ARCHIVED)
 
@@ -141,6 +154,12 @@ def claim(
                 prepared.append((piece, message_id, prepare(piece, message_id)))
             except rendering.RenderError as error:
                 result.returned[piece.pk] = str(error)
+            except DatabaseError:
+                raise
+            except Exception as error:  # one piece must not stop the mail of all others, whatever it is
+                name = type(error).__name__  # the message could hold an address
+                log.warning("not_rendered", piece_id=piece.pk, error=name)
+                result.returned[piece.pk] = f"This text could not be made into a message ({name})."
     _move_back(result)
     result.ready = _take(prepared, held, channel, transport, export_file)
     return result
@@ -233,17 +252,23 @@ def _why_not_sent(piece: Piece, channel: Channel, allowed: set[int]) -> str:
 
 
 class _Facts:
-    """The campaign's values as they are now, against those that the run froze."""
+    """The campaign's facts and values as they are now, against those that the run froze."""
 
     def __init__(self, run: Run, now: datetime) -> None:
         self._frozen = rendering.run_values(run.brief)
         self._now = now
         self._current = {value.name: value for value in Value.objects.filter(campaign_id=run.campaign_id)}
+        self._told = {fact["id"]: fact["text"] for fact in run.brief["facts"]}
+        self._true = set(Fact.objects.filter(campaign_id=run.campaign_id).values_list("text", flat=True))
 
     def why_stale(self, piece: Piece) -> str:
         """Why its text is no longer what was approved or no longer true, or ''."""
         if content_hash(piece.fields) != piece.approved_hash:
             return "The text is not the one that was approved."
+        sources = {source for line in piece.ledger for source in line.get("sources", ())}
+        for source in sorted(sources & self._told.keys()):
+            if self._told[source] not in self._true:
+                return f"Facts changed: the campaign no longer says what fact {source[1:]} of this run said."
         for name in sorted(rendering.used_values(piece)):
             current = self._current.get(name)
             if name not in self._frozen:

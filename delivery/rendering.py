@@ -94,7 +94,7 @@ def used_values(piece: Piece) -> set[str]:
     return found | ({link_name(piece)} if piece.channel not in _LINKLESS else set())
 
 
-_LINKLESS = frozenset({Channel.SMS, Channel.PUSH})  # a text message holds its link in its text
+_LINKLESS = frozenset({Channel.SMS})  # a text message holds its link in its text
 
 
 def link_name(piece: Piece) -> str:

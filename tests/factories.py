@@ -297,6 +297,7 @@ class CampaignFactory(DjangoModelFactory):
     channels = factory.LazyFunction(lambda: [campaigns.Channel.EMAIL])
     segment = factory.SubFactory(SegmentFactory)
     audience = "people looking for a pan that lasts"
+    review_policy = campaigns.ReviewPolicy.CLEAN_TOGETHER
     status = campaigns.CampaignStatus.ACTIVE
 
     @factory.post_generation

@@ -17,9 +17,10 @@ from campaigns.models import (
     Fact,
     ScheduleKind,
     Segment,
+    SendPolicy,
     Value,
 )
-from personalize.core.errors import DomainError, InvalidInput
+from personalize.core.errors import DomainError, InvalidInput, NotAllowed
 
 _PLAIN = (
     "name", "goal", "cta", "cta_link", "must_mention", "channels", "audience", "review_policy", "send_policy",
@@ -74,6 +75,11 @@ def change(*, campaign_id: int, sent: Mapping[str, Any], by: User) -> Campaign:
 
 
 def _apply(campaign: Campaign, sent: Mapping[str, Any], by: User) -> None:
+    wanted = sent.get("send_policy", campaign.send_policy)
+    newly = wanted == SendPolicy.WHEN_APPROVED != campaign.send_policy
+    # It decides about sending, and a scheduled run would act on it in somebody else's name.
+    if newly and not by.has_perm("campaigns.send_campaign"):
+        raise NotAllowed("Only somebody who may send can let pieces go out as they are approved.")
     for name in _PLAIN:
         if name in sent:
             setattr(campaign, name, sent[name])

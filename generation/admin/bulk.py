@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.contrib.admin import helpers
-from django.contrib.postgres.aggregates import StringAgg
-from django.db.models import Count, Q, QuerySet, TextField, Value
-from django.db.models.functions import MD5, Cast, Concat
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.http import urlencode
 
-from campaigns.models import Channel
+from campaigns.models import Channel, Run
+from generation import review
 from generation.models import Piece, RejectReason, Status
 from personalize.core.admin_pages import log, need, person
 from personalize.core.errors import DomainError
@@ -24,13 +23,8 @@ if TYPE_CHECKING:
 SHOWN = 8  # openings shown on the page: enough to notice a wrong filter
 
 
-def fingerprint(pieces: QuerySet[Piece]) -> str:
-    """The set of pieces and their revisions as one string: what was confirmed is what is decided."""
-    text = TextField()
-    pair = Concat(Cast("pk", text), Value(":", text), Cast("revision", text), output_field=text)
-    joined = StringAgg(pair, Value(",", text), order_by="pk", output_field=text)
-    made = pieces.order_by().aggregate(made=MD5(joined, output_field=text))["made"]
-    return str(made or "")
+def _revisions(pieces: QuerySet[Piece]) -> dict[int, int]:
+    return dict(pieces.order_by().values_list("pk", "revision"))
 
 
 def decide(
@@ -46,12 +40,14 @@ def decide(
         return _ask(page, request, pieces, verdict)
     if not seen:
         return _ask(page, request, pieces, verdict)
-    if seen != fingerprint(pieces):
+    # Read once: what is compared with what the person saw is what is decided.
+    revisions = _revisions(pieces)
+    if seen != review.fingerprint(revisions):
         messages.warning(
             request, "The list changed since you looked: some pieces came, went or were edited. Look again."
         )
         return _ask(page, request, pieces, verdict)
-    _do(request, pieces, verdict=verdict, reason=reason, note=request.POST.get("note", "").strip()[:500])
+    _do(request, revisions, verdict=verdict, reason=reason, note=request.POST.get("note", "").strip()[:500])
     return None
 
 
@@ -89,7 +85,7 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
         channels=[(Channel(channel).label, count) for channel, count in by_channel],
         sample=shown,
         more=max(0, counted["total"] - len(shown)),
-        fingerprint=fingerprint(pieces),
+        fingerprint=review.fingerprint(_revisions(pieces)),
         reasons=RejectReason.choices,
         action=request.POST.get("action", ""),
         across=request.POST.get("select_across", "0"),
@@ -100,17 +96,13 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
     return TemplateResponse(request, "admin/generation/piece/bulk.html", context)
 
 
-def _do(request: HttpRequest, pieces: QuerySet[Piece], *, verdict: str, reason: str, note: str) -> None:
-    from generation import review
-
-    seen = dict(pieces.values_list("pk", "revision"))
-    runs = {piece.run_id: piece.run for piece in pieces.select_related("run").order_by("run").distinct("run")}
+def _do(request: HttpRequest, revisions: dict[int, int], *, verdict: str, reason: str, note: str) -> None:
+    runs = list(Run.objects.filter(pieces__in=list(revisions)).distinct())
     try:
         result = review.decide_many(
             verdict="approve" if verdict == "approve" else "reject",
             by=person(request),
-            piece_ids=seen,
-            revisions=seen,
+            revisions=revisions,
             reason=reason,
             note=note,
         )
@@ -119,5 +111,5 @@ def _do(request: HttpRequest, pieces: QuerySet[Piece], *, verdict: str, reason: 
         return
     sentence = f"{result}."
     messages.success(request, sentence)
-    for run in runs.values():
+    for run in runs:
         log(request, run, f"Decided in bulk: {sentence}")

@@ -271,16 +271,23 @@ class RunPage(ReadOnlyPage):
         need(request, "generation.review_piece")
         run = self.load(request, pk)
         back = reverse("admin:campaigns_run_change", args=[pk])
-        clean = Piece.objects.filter(run=run, status=Status.IN_REVIEW, blocking=0, warnings=0).count()
+        revisions = review.clean_revisions(run)
+        clean, now = len(revisions), review.fingerprint(revisions)
         blocked = ""
         if run.campaign.review_policy != ReviewPolicy.CLEAN_TOGETHER:
             blocked = "This campaign's policy says that a person reads every piece. Open the review queue."
         elif not clean:
             blocked = "No piece in review is without findings."
-        if request.method == "POST" and not blocked:
+        if request.method == "POST" and not blocked and request.POST.get("fingerprint") != now:
+            messages.warning(request, "The clean pieces are others than you were shown. Look again.")
+        elif request.method == "POST" and not blocked:
             note = request.POST.get("note", "").strip()[:500]
             told: list[str] = []
-            deed = lambda: told.append(str(review.approve_clean(run=run, by=person(request), note=note)))  # noqa: E731
+
+            def deed() -> None:
+                result = review.approve_clean(run=run, by=person(request), note=note, revisions=revisions)
+                told.append(str(result))
+
             if attempt(request, deed, done=""):
                 messages.success(request, f"{told[0]}.")
                 log(request, run, f"Clean pieces decided together: {told[0]}")
@@ -292,6 +299,7 @@ class RunPage(ReadOnlyPage):
             back=back,
             notes=["The checks know rules, not sense. Read a few before you do this."],
             blocked=blocked,
+            hidden=[("fingerprint", now)],
             ask_note=True,
         )
         return confirm(self, request, asked)

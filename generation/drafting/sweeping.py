@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from campaigns import schedules
-from campaigns.models import Run, RunStatus, RunTrigger
+from campaigns.models import Campaign, Run, RunStatus, RunTrigger
 from generation.drafting import launching, leases, queueing
 from generation.models import Piece
 from personalize.core.errors import DomainError
@@ -53,23 +53,40 @@ def start_due_runs(*, now: datetime) -> list[Run]:
     """Launch every campaign whose time has come, each in a transaction of its own; the runs that were opened.
 
     A campaign that cannot be launched is put on hold with the reason, since trying again every minute would not
-    mend it.
+    mend it. One whose launch fails unexpectedly stays due; the others start, then the first such error is raised.
     """
     started: list[Run] = []
+    failed: dict[int, Exception] = {}
     while True:
+        campaign_id = 0
+        try:
+            with transaction.atomic():
+                due = schedules.claim_due(now=now, limit=1, skip=failed)
+                if not due:
+                    break
+                campaign, when = due[0]
+                campaign_id = campaign.pk
+                run = _launch_or_hold(campaign, when)
+        except Exception as error:
+            if not campaign_id:
+                raise
+            failed[campaign_id] = error
+            log.warning("launch_failed", campaign_id=campaign_id, error=type(error).__name__)
+        else:
+            started += [run] if run else []
+    if failed:
+        raise next(iter(failed.values()))
+    return started
+
+
+def _launch_or_hold(campaign: Campaign, when: datetime) -> Run | None:
+    try:
+        # A savepoint: what the launch stored goes, the claim of the time stays.
         with transaction.atomic():
-            due = schedules.claim_due(now=now, limit=1)
-            if not due:
-                return started
-            campaign, when = due[0]
-            try:
-                # A savepoint: what the launch stored goes, the claim of the time stays.
-                with transaction.atomic():
-                    run = launching.launch(
-                        campaign=campaign, by=None, trigger=RunTrigger.SCHEDULE, scheduled_for=when
-                    )
-            except DomainError as error:
-                schedules.hold(campaign=campaign, reason=str(error))
-                log.warning("launch_impossible", campaign_id=campaign.pk, error=error.code)
-            else:
-                started.append(run)
+            return launching.launch(
+                campaign=campaign, by=None, trigger=RunTrigger.SCHEDULE, scheduled_for=when
+            )
+    except DomainError as error:
+        schedules.hold(campaign=campaign, reason=str(error))
+        log.warning("launch_impossible", campaign_id=campaign.pk, error=error.code)
+        return None

@@ -6,7 +6,13 @@ saw, with its audit row in the same transaction; what cannot be done is a Domain
 
 from __future__ import annotations
 
-from generation.review.bulk import BulkResult, approve_clean, decide_many
+from generation.review.bulk import (
+    BulkResult,
+    approve_clean,
+    clean_revisions,
+    decide_many,
+    fingerprint,
+)
 from generation.review.editing import edit, reopen, retry, withdraw, write_again
 from generation.review.rules import (
     Blocked,
@@ -30,8 +36,10 @@ __all__ = [
     "approve_clean",
     "can_approve",
     "can_edit",
+    "clean_revisions",
     "decide_many",
     "edit",
+    "fingerprint",
     "reject",
     "reopen",
     "retry",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -26,7 +27,7 @@ Verdict = Literal["approve", "reject"]
 
 
 class PolicyForbids(DomainError):
-    """The campaign wants every piece read."""
+    """The campaign's review policy does not let this piece be approved together with others."""
 
     code = "policy_forbids"
 
@@ -73,7 +74,10 @@ def decide_many(
     """Approve or reject many pieces, given by ids or by a queryset. What cannot be decided stays as it is.
 
     `revisions` says which text of a piece the person saw; one with another text by now is `changed`, as is one
-    that has left the review meanwhile. Each batch of 5,000 is its own transaction with its audit rows, so a crash
+    that has left the review meanwhile. Approving together is for campaigns whose review policy allows it, and for
+    pieces without a finding: any other is refused, to be read and decided by itself.
+
+    Each batch of 5,000 is its own transaction with its audit rows, so a crash
     leaves whole batches. Raises NotAllowed or InvalidInput before anything is decided.
     """
     rules.check_may(by, rules.REVIEW, "decide on pieces")
@@ -94,8 +98,23 @@ def decide_many(
     return result
 
 
-def approve_clean(*, run: Run, by: AbstractBaseUser, note: str = "") -> BulkResult:
+def clean_revisions(run: Run) -> dict[int, int]:
+    """Piece id -> revision of what `approve_clean` would approve at this moment."""
+    return dict(Piece.objects.filter(run=run, status=Status.IN_REVIEW).clean().values_list("pk", "revision"))
+
+
+def fingerprint(revisions: Mapping[int, int]) -> str:
+    """A set of pieces and their revisions as one string, for a page that asks before it acts."""
+    text = ",".join(f"{pk}:{revision}" for pk, revision in sorted(revisions.items()))
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
+
+
+def approve_clean(
+    *, run: Run, by: AbstractBaseUser, note: str = "", revisions: Mapping[int, int] | None = None
+) -> BulkResult:
     """Approve all of a run's pieces that have neither a blocking finding nor a warning.
+
+    `revisions` are those the person was shown; without them, what is clean at this moment.
 
     Raises PolicyForbids unless the campaign's review policy lets clean pieces be decided together.
     """
@@ -104,11 +123,10 @@ def approve_clean(*, run: Run, by: AbstractBaseUser, note: str = "") -> BulkResu
         raise PolicyForbids(
             "This campaign wants every piece read. Change its review policy to decide clean pieces together."
         )
-    clean = Piece.objects.filter(run=run, status=Status.IN_REVIEW).clean()
     return decide_many(
         verdict="approve",
         by=by,
-        revisions=dict(clean.values_list("pk", "revision")),
+        revisions=clean_revisions(run) if revisions is None else revisions,
         note=note or "approved together: no findings",
     )
 
@@ -131,8 +149,16 @@ def _decide_batch(
 ) -> None:
     rows = (
         Piece.objects.filter(pk__in=ids)
-        .select_related("run")
-        .only("status", "revision", "blocking", "edited_by", "run__status")
+        .select_related("run__campaign")
+        .only(
+            "status",
+            "revision",
+            "blocking",
+            "warnings",
+            "edited_by",
+            "run__status",
+            "run__campaign__review_policy",
+        )
         .select_for_update(of=("self",))
         .order_by("pk")
     )
@@ -186,7 +212,16 @@ def _obstacle(
     if revisions.get(piece.pk, piece.revision) != piece.revision:
         return transitions.StalePiece("This piece has a new text since you saw it.")
     if verdict == "approve":
-        return rules.obstacle_of(piece, by)
+        return rules.obstacle_of(piece, by) or _unread(piece)
     if piece.status != Status.IN_REVIEW:
         return rules.NotInReview(f"This piece is {Status(piece.status).label.lower()}.")
+    return None
+
+
+def _unread(piece: Piece) -> PolicyForbids | None:
+    """Why a piece may not be approved without having been opened."""
+    if piece.run.campaign.review_policy != ReviewPolicy.CLEAN_TOGETHER:
+        return PolicyForbids("This campaign wants every piece read: open it and decide there.")
+    if piece.warnings:
+        return PolicyForbids("This piece has findings: open it and decide there.")
     return None

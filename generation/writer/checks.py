@@ -113,6 +113,15 @@ def unknown_values(copy: Copy) -> Iterator[Finding]:
                 )
 
 
+def button(copy: Copy) -> Iterator[Finding]:
+    """A button that is not the brief's: its words are decided once, with the campaign, and no rule reads them here."""
+    said = copy.fields.get("cta", "")
+    for index, text in enumerate(channels.items(said) if "cta" in copy.fields else []):
+        if text != copy.brief.cta:
+            message = f"the button is not the campaign's: {copy.brief.cta}"
+            yield _finding("button.changed", Severity.BLOCKING, message, ("cta", index, text))
+
+
 def missing_values(copy: Copy) -> Iterator[Finding]:
     """Values that each piece must mention. A link stands behind the button or the ad, except in a text message."""
     said = {n for _, _, text in copy.texts for n in values.names(text)}
@@ -403,6 +412,7 @@ def spoken_claims(copy: Copy) -> Iterator[Finding]:
 
 RULES: tuple[Rule, ...] = (
     unknown_values,
+    button,
     missing_values,
     repeated_values,
     numbers,

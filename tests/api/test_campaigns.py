@@ -201,3 +201,16 @@ def test_cursor_of_another_list_or_made_up_is_refused(api, world):
     assert api.get(f"products?limit=1&cursor={cursor}").status_code == 400
     assert api.get(f"campaigns?cursor={cursor[:-1]}x").status_code == 400
     assert api.get(f"campaigns?limit=2&cursor={cursor}").status_code == 200
+
+
+def test_sending_as_approved_needs_the_right_to_send(api, world, client_for):
+    campaign = CampaignFactory()
+    writer_key = client_for(permissions=["campaigns.change_campaign"])
+
+    answer = writer_key.patch(f"campaigns/{campaign.slug}", {"send_policy": "when_approved"})
+
+    assert answer.status_code == 403
+    campaign.refresh_from_db()
+    assert campaign.send_policy == "release"
+    sender_key = client_for(permissions=["campaigns.change_campaign", "campaigns.send_campaign"])
+    assert sender_key.patch(f"campaigns/{campaign.slug}", {"send_policy": "when_approved"}).status_code == 200

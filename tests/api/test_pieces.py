@@ -138,6 +138,8 @@ def test_deciding_together_names_each_that_was_not_decided(api, world):
 
 def test_clean_pieces_are_approved_together_only_where_the_policy_says_so(api, world):
     path = f"runs/{world.run.pk}/approve-clean"
+    world.campaign.review_policy = "read_all"
+    world.campaign.save()
     refused = api.post(path, {})
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/policy_forbids")
 

@@ -96,7 +96,7 @@ EDITED = {
     "subject": "Pans",
     "preheader": "For the fire",
     "body": "All is {{discount}} off.",
-    "cta": "See them",
+    "cta": "See the cast iron",
 }
 PROFILE = "profiles/<path:external_id>"
 EVENT = {"message_id": "m-1", "external_id": "c-0", "name": "viewed", "occurred_at": WHEN, "sku": "POT-6"}
@@ -147,7 +147,7 @@ OPERATIONS = [
     _op("cancel_run", "POST runs/<int:run_id>/cancel", "campaigns:write", "campaigns.launch_campaign", 200,
         lambda w: (f"runs/{w.run.pk}/cancel", None)),
     _op("approve_clean_pieces", "POST runs/<int:run_id>/approve-clean", "pieces:review", "generation.review_piece",
-        409, lambda w: (f"runs/{w.run.pk}/approve-clean", {"note": "looked at"})),
+        200, lambda w: (f"runs/{w.run.pk}/approve-clean", {"note": "looked at"})),
     _op("list_run_pieces", "GET runs/<int:run_id>/pieces", "pieces:read", "generation.view_piece", 200,
         lambda w: (f"runs/{w.run.pk}/pieces?channel=email", None)),
     _op("list_pieces", "GET pieces", "pieces:read", "generation.view_piece", 200,

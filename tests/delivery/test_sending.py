@@ -184,6 +184,45 @@ def test_a_price_that_changed_sends_the_piece_back(smtp: Sink) -> None:
     assert smtp.recipients == [other.profile.email]
 
 
+def test_a_fact_that_the_campaign_no_longer_says_sends_the_piece_back(smtp: Sink) -> None:
+    run = scenes.released_run()
+    told, other = scenes.approved(run, 2)
+    first = run.brief["facts"][0]
+    run.campaign.facts.all().delete()
+    for position, fact in enumerate(run.brief["facts"][1:]):
+        factories.FactFactory(campaign=run.campaign, text=fact["text"], position=position)
+    Piece.objects.filter(pk=told.pk).update(ledger=[{"label": "1", "sources": [first["id"]], "text": "x"}])
+    Piece.objects.filter(pk=other.pk).update(ledger=[{"label": "1", "sources": ["r1"], "text": "x"}])
+
+    summary = sending.deliver_due()
+
+    told.refresh_from_db()
+    assert (told.status, told.approved_hash) == (Status.IN_REVIEW, "")
+    assert "fact" in last_note(told)
+    assert (summary.returned, smtp.recipients) == (1, [other.profile.email])
+
+
+def test_one_piece_that_breaks_the_rendering_stops_no_other(
+    smtp: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, fine = scenes.approved(scenes.released_run(), 2)
+    render = rendering.render_email
+
+    def render_all_but_one(piece: Piece, **options: object) -> object:
+        if piece.pk == broken.pk:
+            raise UnicodeEncodeError("ascii", "münchen", 1, 2, "ordinal not in range")
+        return render(piece, **options)
+
+    monkeypatch.setattr(sending, "render_email", render_all_but_one)
+
+    sending.deliver_due()
+
+    broken.refresh_from_db()
+    assert broken.status == Status.IN_REVIEW
+    assert "UnicodeEncodeError" in last_note(broken) and "münchen" not in last_note(broken)
+    assert smtp.recipients == [fine.profile.email]
+
+
 def test_an_offer_that_expired_is_not_sent(smtp: Sink) -> None:
     now = timezone.now()
     run = scenes.released_run()

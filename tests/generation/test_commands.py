@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from campaigns.models import ReviewPolicy, Run
+from campaigns.models import Campaign, ReviewPolicy, Run
 from generation import drafting
 from generation.models import Piece, Status
 from tests.factories import CampaignFactory, ProductFactory, UserFactory
@@ -80,6 +80,7 @@ def test_launch_by_somebody_who_may_not() -> None:
 def test_approve_says_why_it_cannot() -> None:
     person = UserFactory(permissions=["generation.review_piece"])
     run = scenes.launched(1)
+    Campaign.objects.update(review_policy="read_all")
 
     with pytest.raises(CommandError, match="wants every piece read"):
         call("approve_run", str(run.pk), "--as", person.username, "--policy", "clean")

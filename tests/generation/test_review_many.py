@@ -45,6 +45,20 @@ def test_each_piece_is_decided_or_says_why_not(reviewer: Any) -> None:
     assert (event.piece_id, event.note, event.actor_id) == (clean.pk, "all good", reviewer.pk)
 
 
+def test_together_only_where_the_policy_allows_and_never_with_a_finding(reviewer: Any) -> None:
+    clean, warned = PieceFactory(), PieceFactory(warnings=1)
+    to_read = PieceFactory(run__campaign=CampaignFactory(review_policy=ReviewPolicy.READ_ALL))
+
+    result = review.decide_many(queryset=Piece.objects.all(), verdict="approve", by=reviewer)
+
+    assert list(Piece.objects.filter(status=Status.APPROVED)) == [clean]
+    assert "wants every piece read" in result.refused[to_read.pk]
+    assert "has findings" in result.refused[warned.pk]
+    review.approve(piece_id=to_read.pk, revision=to_read.revision, by=reviewer)
+    to_read.refresh_from_db()
+    assert to_read.status == Status.APPROVED, "opened and decided by itself"
+
+
 def test_reject_many_needs_a_reason_and_no_clean_text(reviewer: Any) -> None:
     pieces = [PieceFactory(), PieceFactory(blocking=1), PieceFactory(edited_by=reviewer)]
     ids = [piece.pk for piece in pieces]

@@ -12,7 +12,7 @@ from django.utils import timezone
 from campaigns import runs
 from campaigns.models import CampaignStatus, Run, RunTrigger, ScheduleKind
 from generation import drafting, tasks
-from generation.drafting import queueing
+from generation.drafting import launching, queueing
 from generation.models import Piece, Status
 from tests.factories import CampaignFactory
 from tests.fakes import FakeWriter
@@ -83,11 +83,14 @@ def test_a_campaign_that_cannot_be_launched_is_held_and_the_others_start(sent: l
 def test_a_crash_of_the_launch_leaves_the_campaign_due(
     sent: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    campaign = due_campaign()
+    campaign, other = due_campaign(), due_campaign()
     now = datetime(2026, 7, 1, 9, 1, tzinfo=UTC)
+    make = launching._make_pieces
 
-    def crash(*args: object) -> int:
-        raise RuntimeError("out of disk")
+    def crash(run: Run, of: Any) -> int:
+        if of.pk == campaign.pk:
+            raise RuntimeError("out of disk")
+        return make(run, of)
 
     with monkeypatch.context() as broken:
         broken.setattr("generation.drafting.launching._make_pieces", crash)
@@ -95,7 +98,7 @@ def test_a_crash_of_the_launch_leaves_the_campaign_due(
             drafting.start_due_runs(now=now)
     campaign.refresh_from_db()
     assert campaign.next_run_at == datetime(2026, 7, 1, 9, tzinfo=UTC)
-    assert not Run.objects.exists()
+    assert Run.objects.get().campaign == other, "the one behind it starts all the same"
 
     assert len(drafting.start_due_runs(now=now)) == 1
 

@@ -83,6 +83,10 @@ def test_doubtful_copy_is_marked(sentence: str, rule: str) -> None:
     assert hits and hits[0].severity is Severity.WARNING
 
 
+def test_a_button_that_is_not_the_campaigns_is_stopped() -> None:
+    assert "button.changed" in rules(found(cta="Save 50% at shop.example"))
+
+
 def test_a_span_points_at_the_words() -> None:
     (hit,) = [f for f in found(body=BODY + " It costs 35 a day.") if f.rule == "numbers.outside_values"]
     assert (BODY + " It costs 35 a day.")[hit.start : hit.end] == "35"
