@@ -7,7 +7,7 @@ Opening the page changes nothing (link scanners open every link); a POST does, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from campaigns import consent
-from campaigns.models import Channel, ConsentStatus, Profile, SuppressionReason
+from campaigns.models import Channel, Consent, ConsentStatus, Profile, SuppressionReason
 from delivery import stopping
 from delivery.models import Delivery, Outcome, OutcomeKind
 from generation.models import Piece
@@ -24,6 +24,7 @@ from generation.models import Piece
 log = structlog.get_logger(__name__)
 
 PREVIEW = "preview"
+SOURCE = "unsubscribe link"
 UNDO_SECONDS = 3600  # a mail that is handed on must not let its new reader sign the first one up again
 _SALT = "delivery.unsubscribe"
 _UNDO_SALT = "delivery.unsubscribe.undo"
@@ -72,14 +73,16 @@ def look_up(token: str) -> Place | None:
 
 
 @transaction.atomic
-def leave(place: Place, *, now: datetime | None = None, source: str = "unsubscribe link") -> str:
+def leave(place: Place, *, now: datetime | None = None, source: str = SOURCE) -> str:
     """Withdraw consent, suppress the address and take back what is queued; the token for `come_back`.
 
-    Done twice it changes nothing more. '' when the person is no longer on file: then nothing can be sent.
+    Done twice it changes nothing more. '' when there is nothing to come back to: the person is no longer on file,
+    or had left before by another way, which an old mail in somebody's hands must not take back.
     """
     now = now or timezone.now()
     if place.profile is None:
         return ""
+    may_undo = _was_on_the_list(place, now)
     withdrawn = stopping.stop(
         profile=place.profile,
         channel=place.channel,
@@ -101,7 +104,22 @@ def leave(place: Place, *, now: datetime | None = None, source: str = "unsubscri
             ignore_conflicts=True,
         )
     log.info("unsubscribed", piece_id=place.piece_id, channel=str(place.channel), withdrawn=withdrawn)
+    if not may_undo:
+        return ""
     return signing.TimestampSigner(salt=_UNDO_SALT, sep=".").sign(f"{place.profile_id}-{place.channel}")
+
+
+def _was_on_the_list(place: Place, now: datetime) -> bool:
+    """Whether mail could reach the person until this click, or until one on the same kind of page just now."""
+    assert place.profile is not None
+    agreed = Consent.objects.filter(profile=place.profile, channel=place.channel).first()
+    if agreed is None:
+        return False
+    if agreed.status == ConsentStatus.GIVEN:
+        address = consent.address_of(place.profile, place.channel)
+        return bool(address) and not consent.is_suppressed(address=address, channel=place.channel)
+    just_now = now - timedelta(seconds=UNDO_SECONDS)
+    return agreed.source == SOURCE and agreed.recorded_at >= just_now
 
 
 @transaction.atomic

@@ -4,9 +4,34 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import sys
+import traceback
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+
+def frames_only(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An exception as its types and places. Its words stay out: a database quotes rows, a mail server addresses."""
+    given = event.pop("exc_info", None)
+    if given is True:
+        given = sys.exc_info()
+    error = given[1] if isinstance(given, tuple) else given
+    chain: list[dict[str, Any]] = []
+    while isinstance(error, BaseException) and len(chain) < 5:
+        frames = traceback.extract_tb(error.__traceback__)[-12:]
+        shown = {
+            "type": type(error).__qualname__,
+            "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        }
+        if code := getattr(error, "sqlstate", None):
+            shown["sqlstate"] = code
+        chain.append(shown)
+        error = error.__cause__ or error.__context__
+    if chain:
+        event["exception"] = chain
+    return event
 
 
 def configure(_: dict[str, Any]) -> None:
@@ -18,7 +43,7 @@ def configure(_: dict[str, Any]) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        frames_only,
     ]
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer()

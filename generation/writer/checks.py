@@ -154,7 +154,7 @@ def numbers(copy: Copy) -> Iterator[Finding]:
 
 
 def _number_kind(char: str) -> str:
-    if unicodedata.category(char) in ("Nd", "No", "Nl"):
+    if char.isnumeric():  # wider than the categories of numbers: 五 is a letter to them
         return "a number"
     if unicodedata.category(char) == "Sc":
         return "a currency sign"

@@ -54,13 +54,13 @@ _NUMBER_WORDS = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|"
     r"fifteen|sixteen|seventeen|"
     r"eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundreds?|thousands?|millions?|"
-    r"billions?|dozens?|twice|thrice)\b",
+    r"billions?|trillions?|dozens?|couple|zero|twice|thrice)\b",
     re.IGNORECASE,
 )
 _MULTIPLES = re.compile(
     r"\b(?:half[- ](?:price|off|the price|the cost)|(?:two|three|"
     r"buy one,? get one)[- ](?:for[- ](?:one|two)|free)|"
-    r"doubled?|triple|threefold|tenfold|percent|per cent|a third off|a quarter off)\b",
+    r"doubled?|triple|threefold|tenfold|percent|per cent|a (?:third|quarter|fifth|tenth|fraction) off)\b",
     re.IGNORECASE,
 )
 _SAVINGS = re.compile(

@@ -36,7 +36,7 @@ FINAL = frozenset(".!?…。！？")
 
 @functools.cache
 def letter(char: str) -> bool:
-    return unicodedata.category(char)[0] in "LM"
+    return unicodedata.category(char)[0] in "LM" and not char.isnumeric()  # 五 is a letter and a number
 
 
 def allowed(char: str, gsm7: bool, exclaim: bool) -> bool:

@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 
 from campaigns import schedules
@@ -151,3 +152,18 @@ def test_a_launch_time_in_the_past_is_refused() -> None:
     with pytest.raises(InvalidInput) as caught:
         schedules.activate(campaign=campaign, by=None, now=at("2026-11-25T09:00"))
     assert caught.value.field == "schedule_at"
+
+
+@pytest.mark.django_db
+def test_pausing_everything_by_command_leaves_drafts_and_archives_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    active = cron("0 9 * * *", "UTC", status=CampaignStatus.ACTIVE, next_run_at=at("2026-11-25T09:00"))
+    draft = CampaignFactory(whole=False, status=CampaignStatus.DRAFT)
+
+    call_command("pause_campaigns")
+
+    active.refresh_from_db()
+    draft.refresh_from_db()
+    assert (active.status, active.next_run_at, draft.status) == ("paused", None, "draft")
+    assert f"paused {active.slug}" in capsys.readouterr().out

@@ -111,3 +111,20 @@ def words_of(piece):
         text for value in piece.fields.values() for text in (value if isinstance(value, list) else [value])
     ]
     return [part for text in texts for part in re.split(r"[.\n]", text) if len(part) > 12]
+
+
+def test_an_exception_is_logged_without_its_words(logged):
+    """A database's DETAIL quotes the row, and Celery and Django log what nobody caught."""
+    try:
+        try:
+            raise ValueError("Failing row contains (zebedee@reader.example)")
+        except ValueError as cause:
+            raise RuntimeError("while storing zebedee") from cause
+    except RuntimeError:
+        logging.getLogger("celery.app.trace").exception("Task raised unexpected")
+        structlog.get_logger("ours").exception("broken")
+
+    assert len(logged) == 2
+    for line in logged:
+        assert "zebedee" not in line
+        assert '"RuntimeError"' in line and '"ValueError"' in line and "test_logs.py" in line

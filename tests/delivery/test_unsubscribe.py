@@ -112,6 +112,18 @@ def test_a_mistake_can_be_taken_back(client: Client, piece: Piece) -> None:
     assert not Suppression.objects.exists()
 
 
+def test_an_old_mail_takes_back_no_leaving_of_another_way(client: Client, piece: Piece) -> None:
+    consent.record(
+        profile_id=piece.profile_id, channel="email", status="withdrawn", source="the CRM", at=timezone.now()
+    )
+
+    left = client.post(path(piece)).content.decode()
+
+    assert "You are unsubscribed" in left and "That was a mistake" not in left
+    place = unsubscribe.look_up(unsubscribe.token_for(piece))
+    assert place is not None and unsubscribe.leave(place) == ""
+
+
 def test_a_complaint_is_not_taken_back_here(client: Client, piece: Piece) -> None:
     left = client.post(path(piece))
     consent.suppress(address=piece.profile.email, channel="email", reason="complained")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.utils import timezone
+from kombu import Connection
 
 from campaigns import runs
 from campaigns.models import CampaignStatus, Run, RunTrigger, ScheduleKind
@@ -151,7 +152,10 @@ def test_drafts_that_wait_for_a_retry_are_woken_when_it_is_due(sent: list[int]) 
     assert drafting.sweep(now=timezone.now() + timedelta(minutes=6)).woken == (run.pk,)
 
 
-def test_queue_length_of_a_broker_that_is_away() -> None:
+def test_queue_length_of_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = Connection("redis://127.0.0.1:1/0")  # a port nothing listens on
+    monkeypatch.setattr(tasks.write_chunk.app, "connection_for_read", lambda: nobody)
+
     assert queueing.queue_length() == 0
 
 
