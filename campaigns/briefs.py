@@ -140,6 +140,11 @@ def _of_references(campaign: Campaign, facts: list[Fact], values: list[Value]) -
     for name in campaign.must_mention:
         if name not in by_name:
             yield Problem("must_mention", f"There is no value named {name}.")
+        elif by_name[name].kind == ValueKind.LINK and name != campaign.cta_link:
+            yield Problem(
+                "must_mention",
+                f"{name} is a link: the copy can only link to {campaign.cta_link}, by its button.",
+            )
         elif name not in said:
             yield Problem("must_mention", f"No fact says {{{{{name}}}}}, so the writer cannot mention it.")
 

@@ -195,6 +195,7 @@ def _take(
         delivery.lease_until, delivery.begun_at, delivery.retry_after = until, None, None
         delivery.rendered_hash, delivery.response, delivery.finished_at = content.hash, "", None
         delivery.export_file = export_file
+        delivery.address_hash = _address_hash(piece, channel)
     Delivery.objects.bulk_create(new, batch_size=1000)
     if again:
         Delivery.objects.bulk_update(again, _CLAIM_FIELDS, batch_size=500)
@@ -215,8 +216,13 @@ def _take(
 
 _CLAIM_FIELDS = (
     "channel", "transport", "status", "attempts", "lease_until", "begun_at", "retry_after",
-    "rendered_hash", "response", "finished_at", "export_file",
+    "rendered_hash", "response", "finished_at", "export_file", "address_hash",
 )  # fmt: skip
+
+
+def _address_hash(piece: Piece, channel: Channel) -> str:
+    address = consent.address_of(piece.profile, channel) if piece.profile else ""
+    return consent.address_hash(consent.normalise_address(channel, address)) if address else ""
 
 
 def _new_message_id() -> str:

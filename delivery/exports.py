@@ -97,16 +97,24 @@ def sweep(*, now: datetime) -> int:
     stale = Delivery.objects.filter(
         status=DeliveryStatus.CLAIMED, transport=Transport.FILE, lease_until__lt=now
     )
-    settled = 0
-    for file_id in set(stale.values_list("export_file_id", flat=True)):
-        file = ExportFile.objects.filter(pk=file_id).first()
-        rows = stale.filter(export_file_id=file_id)
-        ready = [Ready(row.piece_id, row.pk, row.attempts, row.message_id, "", Line({}, "")) for row in rows]
-        if file is not None and location(file).is_file():
-            settled += _finish(file, ready)
-        else:
-            settled += _give_back(file, ready)
-    return settled
+    return sum(_settle_stale(file_id, now) for file_id in set(stale.values_list("export_file_id", flat=True)))
+
+
+@transaction.atomic
+def _settle_stale(file_id: int | None, now: datetime) -> int:
+    """One file, under the lock that its writer takes before it lets the file appear."""
+    file = None
+    if file_id is not None:
+        file = ExportFile.objects.select_for_update().filter(pk=file_id).first()
+    rows = Delivery.objects.filter(
+        status=DeliveryStatus.CLAIMED, transport=Transport.FILE, lease_until__lt=now, export_file_id=file_id
+    )
+    ready = [Ready(row.piece_id, row.pk, row.attempts, row.message_id, "", Line({}, "")) for row in rows]
+    if not ready:
+        return 0
+    if file is not None and location(file).is_file():
+        return _finish(file, ready)
+    return _give_back(file, ready)
 
 
 def _export(run: Run, channel: Channel, now: datetime) -> ExportFile | None:
@@ -123,7 +131,10 @@ def _export(run: Run, channel: Channel, now: datetime) -> ExportFile | None:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
-        temporary.replace(path)
+        if not _put_in_place(file, ready, temporary):
+            temporary.unlink()
+            log.warning("export_claim_lost", run_id=run.pk, channel=str(channel), file_id=file.pk)
+            return None
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -133,6 +144,23 @@ def _export(run: Run, channel: Channel, now: datetime) -> ExportFile | None:
     file.refresh_from_db()
     log.info("exported", run_id=run.pk, channel=str(channel), rows=file.rows, file_id=file.pk)
     return file
+
+
+@transaction.atomic
+def _put_in_place(file: ExportFile, ready: list[Ready[Line]], temporary: Path) -> bool:
+    """Let the file appear if all its claims still hold; False, and no file, when a sweeper gave the pieces back.
+
+    The lock on the file's row keeps a sweeper from deciding at the same moment.
+    """
+    if ExportFile.objects.select_for_update().filter(pk=file.pk).first() is None:
+        return False
+    held = Delivery.objects.filter(
+        export_file=file, status=DeliveryStatus.CLAIMED, lease_until__gt=timezone.now()
+    )
+    if held.count() != len(ready):
+        return False
+    temporary.replace(location(file))
+    return True
 
 
 @transaction.atomic

@@ -36,6 +36,9 @@ class Delivery(models.Model):
     status = models.CharField(max_length=12, choices=DeliveryStatus.choices, default=DeliveryStatus.CLAIMED)
     message_id = models.CharField(max_length=200, unique=True)
     rendered_hash = models.CharField(max_length=64, blank=True)  # sha256 of what left
+    address_hash = models.CharField(
+        max_length=64, blank=True
+    )  # keyed, of where it went: a report is about that
     attempts = models.PositiveSmallIntegerField(default=1)
     lease_until = models.DateTimeField(null=True, blank=True)
     begun_at = models.DateTimeField(null=True, blank=True)

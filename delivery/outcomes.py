@@ -124,6 +124,7 @@ def _act(delivery: Delivery, item: OutcomeInput) -> None:
             reason=reason,
             source=f"reported: {kind.label.lower()}",
             at=item.occurred_at,
+            address_hash=delivery.address_hash,
         )
 
 

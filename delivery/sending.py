@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from campaigns.models import Channel, SuppressionReason
+from campaigns.models import Channel, RunStatus, SuppressionReason
 from delivery import claiming, exports, stopping
 from delivery.claiming import Ready
 from delivery.models import Delivery, DeliveryStatus, Transport
@@ -184,6 +184,27 @@ def resolve_unknown(*, piece_id: int, by: AbstractBaseUser, verdict: str, note: 
     return piece
 
 
+@transaction.atomic
+def send_failed_again(*, piece_id: int, by: AbstractBaseUser, note: str = "") -> Piece:
+    """Approve a refused piece for another delivery, once the cause is mended: a block list, a wrong setting.
+
+    All checks of a claim are made again then. Raises NotAllowed, or NotSent when its delivery did not fail.
+    """
+    if isinstance(by, PermissionsMixin) and not by.has_perm("campaigns.send_campaign"):
+        raise NotAllowed("You may not send again. Ask somebody who may release runs for sending.")
+    delivery = Delivery.objects.select_for_update().filter(piece_id=piece_id).first()
+    piece = Piece.objects.select_for_update().filter(pk=piece_id).first()
+    failed = piece is not None and delivery is not None and piece.status == Status.FAILED
+    if piece is None or delivery is None or not failed or not piece.approved_hash:
+        raise NotSent("The delivery of this piece has not failed. Open it again to see what happened.")
+    Delivery.objects.filter(pk=delivery.pk).update(
+        status=DeliveryStatus.RETRY, retry_after=timezone.now(), finished_at=None, lease_until=None
+    )
+    advance(piece, Status.APPROVED, actor=by, note=note or "to be sent again", error="")
+    log.info("failed_sent_again", piece_id=piece_id, by=by.pk)
+    return piece
+
+
 def wait(attempt: int) -> timedelta:
     """How long to wait after try number `attempt`: doubling, with up to a fifth more so that tries spread out."""
     doubled: timedelta = FIRST_WAIT * 2.0 ** (attempt - 1)
@@ -244,7 +265,10 @@ def _hand_over(batch: Sequence[Ready[Rendered]], mailer: Mailer, summary: Summar
     """Send the batch one by one; a fault that would meet every mail gives the rest back untouched."""
     for position, ready in enumerate(batch):
         if not _begin(ready):
-            continue  # the sweeper gave it to somebody else
+            # Paused or closed since the claim: nothing has left. Or the sweeper gave it to somebody else, and
+            # then this claim's number no longer fits and nothing is written.
+            claiming.settle(ready=[ready], status=DeliveryStatus.RETRY)
+            continue
         verdict = mailer.send(message_of(ready))
         _settle(ready, verdict, summary)
         if verdict.ours:
@@ -278,10 +302,18 @@ def _tell_provider(message: EmailMultiAlternatives, *, metadata: dict[str, str])
 
 
 def _begin(ready: Ready[Rendered]) -> bool:
-    """Write that the mail may leave from now on; False when the claim is no longer ours."""
+    """Write that the mail may leave from now on; False when the claim is lost or the run was stopped meanwhile."""
     with connection.cursor() as cursor:
         cursor.execute(
-            _BEGIN, (claiming.lease(), ready.delivery_id, ready.attempt, DeliveryStatus.CLAIMED.value)
+            _BEGIN,
+            (
+                claiming.lease(),
+                ready.delivery_id,
+                ready.attempt,
+                DeliveryStatus.CLAIMED.value,
+                RunStatus.OPEN.value,
+                [str(status) for status in claiming.STOPPED],
+            ),
         )
         return int(cursor.rowcount) == 1
 
@@ -290,6 +322,11 @@ def _begin(ready: Ready[Rendered]) -> bool:
 _BEGIN = """
 UPDATE delivery_delivery SET begun_at = clock_timestamp(), lease_until = %s
 WHERE id = %s AND attempts = %s AND status = %s AND begun_at IS NULL AND lease_until > clock_timestamp()
+AND EXISTS (
+    SELECT FROM generation_piece p
+    JOIN campaigns_run r ON r.id = p.run_id JOIN campaigns_campaign c ON c.id = r.campaign_id
+    WHERE p.id = delivery_delivery.piece_id AND r.status = %s AND NOT c.status = ANY(%s)
+)
 """
 
 

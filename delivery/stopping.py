@@ -28,17 +28,27 @@ def stop(
     source: str,
     at: datetime,
     address: str = "",
+    address_hash: str = "",
     keep: int | None = None,
 ) -> int:
     """Suppress the address, withdraw the consent (but for a bounce) and every piece not yet sent; their number.
 
-    `address`: the one it is about, the profile's present one when left out. `keep` names a piece to leave alone.
+    `address`, or its keyed `address_hash`: the one it is about, the profile's present one when both are left out.
+    A bounce of an address the person no longer has stops that address alone. `keep` names a piece to leave alone.
     """
+    present = consent.address_of(profile, channel)
+    elsewhere = bool(address_hash) and address_hash != (
+        consent.address_hash(consent.normalise_address(channel, present)) if present else ""
+    )
+    if address_hash:
+        consent.suppress_hashes(pairs=[(address_hash, channel)], reason=reason)
+    if elsewhere and reason == SuppressionReason.BOUNCED:
+        return 0
     if reason != SuppressionReason.BOUNCED:
         consent.record(
             profile_id=profile.pk, channel=channel, status=ConsentStatus.WITHDRAWN, source=source, at=at
         )
-    if address := address or consent.address_of(profile, channel):
+    if not elsewhere and (address := address or present):
         # What was stored and is no address cannot be written to, so there is nothing to suppress.
         with suppress(InvalidInput):
             consent.suppress(address=address, channel=channel, reason=reason)

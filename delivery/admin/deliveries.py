@@ -89,17 +89,21 @@ class DeliveryPage(ReadOnlyPage):
 
     @admin.display(description="")
     def settle(self, row: Delivery) -> SafeString | str:
-        if row.piece.status != Status.UNKNOWN:
+        page, words = {
+            Status.UNKNOWN: ("admin:delivery_piece_settle", "Settle…"),
+            Status.FAILED: ("admin:delivery_piece_send_again", "Send again…"),
+        }.get(Status(row.piece.status), ("", ""))
+        if not page:
             return ""
         return format_html(
-            '<a class="pz-btn pz-small" href="{}">Settle…</a>',
-            reverse("admin:delivery_piece_settle", args=[row.piece_id]),
+            '<a class="pz-btn pz-small" href="{}">{}</a>', reverse(page, args=[row.piece_id]), words
         )
 
     def pages(self) -> list[URLPattern]:
         return [
             self.at("preview/<int:pk>/", preview, "delivery_piece_preview"),
             self.at("settle/<int:pk>/", self.settle_piece, "delivery_piece_settle"),
+            self.at("send-again/<int:pk>/", self.send_again, "delivery_piece_send_again"),
             self.at("export/<int:pk>/", self.export, "delivery_run_export"),
             self.at("export/file/<int:pk>/", self.download, "delivery_export_file"),
         ]
@@ -140,6 +144,37 @@ class DeliveryPage(ReadOnlyPage):
             ),
             reasons=verdicts,
             blocked="" if piece.status == Status.UNKNOWN else "This delivery is not uncertain any more.",
+        )
+        return confirm(self, request, asked)
+
+    @method_decorator(require_http_methods(["GET", "POST"]))
+    def send_again(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """A refused message, once somebody has mended the cause."""
+        need(request, "campaigns.send_campaign", "delivery.view_delivery")
+        piece = Piece.objects.select_related("run__campaign", "delivery").filter(pk=pk).first()
+        if piece is None or not hasattr(piece, "delivery"):
+            raise Http404
+        back = reverse("admin:delivery_delivery_changelist") + "?status__exact=failed"
+        if request.method == "POST":
+            note = request.POST.get("note", "").strip()[:500]
+            if attempt(
+                request,
+                lambda: sending.send_failed_again(piece_id=pk, by=person(request), note=note),
+                done="It waits to be sent again.",
+            ):
+                log(request, piece, "Failed delivery to be sent again.")
+            return HttpResponseRedirect(back)
+        asked = Confirmation(
+            title=f"Send piece {pk} again?",
+            sentence="The mail server refused it, so it has not arrived. Consent, facts and dates are checked anew.",
+            button="Send again",
+            back=back,
+            rows=(
+                ("Campaign", piece.run.campaign.name),
+                ("Server's last words", piece.delivery.response or "none"),
+            ),
+            ask_note=True,
+            blocked="" if piece.status == Status.FAILED else "This delivery has not failed.",
         )
         return confirm(self, request, asked)
 

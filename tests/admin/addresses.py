@@ -61,6 +61,7 @@ def rows(world: SimpleNamespace) -> dict[str, int]:
         "delivery_delivery": world.delivery.pk,
         "delivery_piece_preview": world.piece.pk,
         "delivery_piece_settle": world.unknown.pk,
+        "delivery_piece_send_again": world.unknown.pk,
         "delivery_run_export": world.run.pk,
         "delivery_export_file": world.export.pk,
         "core_apikey": world.key.pk,

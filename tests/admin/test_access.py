@@ -41,6 +41,7 @@ MAY: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {
     "campaigns_import_map": (frozenset({O}), frozenset({O})),
     "delivery_piece_preview": (ALL, NOT),
     "delivery_piece_settle": (frozenset({S}), frozenset({S})),
+    "delivery_piece_send_again": (frozenset({S}), frozenset({S})),
     "delivery_run_export": (frozenset({S}), frozenset({S})),
     "delivery_export_file": (frozenset({S}), NOT),
     "core_apikey_revoke": (frozenset({O}), frozenset({O})),

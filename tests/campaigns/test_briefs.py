@@ -71,6 +71,13 @@ def test_a_value_nobody_says_cannot_be_mentioned() -> None:
     assert [problem.field for problem in briefs.problems(campaign)] == ["must_mention"]
 
 
+def test_a_second_link_cannot_be_mentioned() -> None:
+    campaign = CampaignFactory(must_mention=["terms"])
+    ValueFactory(campaign=campaign, name="terms", text="https://shop.example/terms", kind=ValueKind.LINK)
+    FactFactory(campaign=campaign, text="the terms are at {{terms}}")
+    assert ["terms is a link" in problem.message for problem in briefs.problems(campaign)] == [True]
+
+
 def test_the_frozen_brief_is_plain_and_its_hash_knows_every_change() -> None:
     campaign = CampaignFactory()
     first = briefs.freeze(campaign)

@@ -210,6 +210,30 @@ def test_after_a_crash_the_file_itself_says_what_happened(output: Path, in_place
         assert Delivery.objects.get().attempts == 2
 
 
+def test_a_writer_that_stalled_past_its_lease_lets_no_second_file_appear(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = scenes.released_run()
+    piece = scenes.approved_ad(run, "google_rsa")
+    write = sheets.write
+
+    def stall(channel: Any, rows: Any) -> bytes:
+        content = write(channel, rows)
+        Delivery.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        assert sending.sweep()["files"] == 1, "given back while the writer was away"
+        return content
+
+    with monkeypatch.context() as slow:
+        slow.setattr(sheets, "write", stall)
+        assert exports.export_run(run=run) == []
+    assert list(output.rglob("*.csv")) == [] and list(output.rglob(".*.csv*")) == []
+    piece.refresh_from_db()
+    assert piece.status == Status.APPROVED
+
+    [file] = exports.export_run(run=run)
+    assert [path.name for path in output.rglob("*.csv")] == [exports.location(file).name]
+
+
 def test_a_path_never_leads_out_of_the_folder() -> None:
     file = ExportFile(path="../../etc/passwd")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from campaigns import consent
+from campaigns import consent, people
 from campaigns.models import Profile
 from delivery import outcomes
 from delivery.models import Delivery, DeliveryStatus, Outcome
@@ -65,6 +65,21 @@ def test_a_report_about_nothing_of_ours_is_said_to_be_so(delivery: Delivery) -> 
     result = outcomes.record(items=[report(delivery, "opened"), strange])
 
     assert (result.created, result.unknown) == (1, ("strange",))
+
+
+def test_a_late_bounce_of_an_old_address_leaves_the_new_one(delivery: Delivery) -> None:
+    profile = delivery.piece.profile
+    old = profile.email
+    Delivery.objects.filter(pk=delivery.pk).update(address_hash=consent.address_hash(old))
+    people.upsert(
+        items=[people.ProfileInput(profile.external_id, email="moved@mail.example")], source="the CRM"
+    )
+
+    outcomes.record(items=[report(delivery, "bounced")])
+
+    assert consent.is_suppressed(address=old, channel="email")
+    assert not consent.is_suppressed(address="moved@mail.example", channel="email")
+    assert may_get_mail(delivery)
 
 
 @pytest.mark.parametrize("kind", ["bounced", "complained", "unsubscribed"])

@@ -418,6 +418,48 @@ def test_a_server_that_is_away_leaves_everything_as_it_was(settings: Any) -> Non
 # -- sweeping and resolving --------------------------------------------------------------------------
 
 
+def test_a_pause_is_seen_before_each_mail(smtp: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = scenes.released_run()
+    pieces = scenes.approved(run, 4)
+    begin = sending._begin
+
+    def pause_after_the_second(ready: claiming.Ready[Any]) -> bool:
+        begun = begin(ready)
+        if ready.piece_id == pieces[1].pk:
+            type(run).objects.filter(pk=run.pk).update(status=RunStatus.PAUSED)
+        return begun
+
+    monkeypatch.setattr(sending, "_begin", pause_after_the_second)
+
+    sending.deliver_due()
+
+    assert len(smtp.mails) == 2
+    assert Piece.objects.filter(status=Status.APPROVED).count() == 2
+    assert not Delivery.objects.filter(status=DeliveryStatus.CLAIMED).exists()
+    type(run).objects.filter(pk=run.pk).update(status=RunStatus.OPEN)
+    sending.deliver_due()
+    assert sorted(smtp.recipients) == sorted(piece.profile.email for piece in pieces)
+
+
+def test_what_was_refused_is_sent_again_when_a_sender_says_so(smtp: Sink) -> None:
+    piece, address = one(smtp)
+    smtp.data_answers[address] = "554 5.7.1 Listed"
+    sending.deliver_due()
+    assert after(piece)[0] == Status.FAILED
+    smtp.data_answers.clear()
+    with pytest.raises(NotAllowed):
+        sending.send_failed_again(piece_id=piece.pk, by=factories.UserFactory())
+    sender = factories.UserFactory(permissions=["campaigns.send_campaign"])
+
+    sending.send_failed_again(piece_id=piece.pk, by=sender, note="taken off the list")
+
+    assert sending.deliver_due().handed_over == 1
+    assert smtp.recipients.count(address) == len(smtp.recipients)
+    assert after(piece)[0] == Status.DELIVERED
+    with pytest.raises(sending.NotSent):
+        sending.send_failed_again(piece_id=piece.pk, by=sender)
+
+
 def claim(piece: Piece) -> claiming.Ready[rendering.Rendered]:
     [ready] = sending._claim(run_id=piece.run_id, now=timezone.now(), limit=1).ready
     return ready
