@@ -86,6 +86,15 @@ def release(*, run: Run, by: AbstractBaseUser) -> Run:
     return run
 
 
+def check_send_policy(*, campaign: Campaign, wanted: str, by: AbstractBaseUser) -> None:
+    """Raise NotAllowed if `by` may not let pieces go out as they are approved.
+
+    That decides about sending, and a scheduled run would act on it in the name of whoever made the campaign.
+    """
+    if wanted == SendPolicy.WHEN_APPROVED != campaign.send_policy:
+        _may(by, "campaigns.send_campaign", "let pieces go out as they are approved")
+
+
 def _move(run: Run, *, frm: set[RunStatus], to: RunStatus) -> Run:
     changed = Run.objects.filter(pk=run.pk, status__in=[status.value for status in frm]).update(status=to)
     run.refresh_from_db()

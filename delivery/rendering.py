@@ -23,7 +23,8 @@ from django.core import signing
 from django.template.loader import get_template
 
 from campaigns.models import Brand
-from delivery import naming, unsubscribe
+from delivery import unsubscribe
+from generation import naming
 from generation.models import Piece
 from generation.writer import channels, values
 from generation.writer.types import Channel, Fields

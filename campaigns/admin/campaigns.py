@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,9 +17,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods
 
-from campaigns import briefs, schedules
+from campaigns import briefs, runs, schedules
 from campaigns.admin.forms import CheckboxesField, RowForm, WordsField, lines
-from campaigns.models import Campaign, CampaignStatus, Channel, Fact, Run, ScheduleKind, SendPolicy, Value
+from campaigns.models import Campaign, CampaignStatus, Channel, Fact, Run, ScheduleKind, Value
 from personalize.core.admin_pages import (
     Confirmation,
     Page,
@@ -31,7 +32,7 @@ from personalize.core.admin_pages import (
     person,
     stack,
 )
-from personalize.core.errors import DomainError, InvalidInput
+from personalize.core.errors import DomainError, InvalidInput, NotAllowed
 
 TONE = {
     CampaignStatus.DRAFT: "quiet",
@@ -60,7 +61,7 @@ class CampaignForm(RowForm):
 
     # Set by the page for each request: who is saving decides what may be chosen.
     may_launch = False
-    may_send = False
+    editor: AbstractBaseUser | None = None
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
@@ -69,14 +70,11 @@ class CampaignForm(RowForm):
             self.add_error("schedule_at", "Choose the time of the launch.")
         if kind == ScheduleKind.CRON or given.get("schedule_time_zone"):
             self._check_schedule(given, kind)
-        if (
-            given.get("send_policy") == SendPolicy.WHEN_APPROVED
-            and "send_policy" in self.changed_data
-            and not self.may_send
-        ):
-            self.add_error(
-                "send_policy", "Only somebody who may send can let pieces go out as they are approved."
-            )
+        if self.editor is not None and (wanted := given.get("send_policy")):
+            try:
+                runs.check_send_policy(campaign=self.instance, wanted=wanted, by=self.editor)
+            except NotAllowed as error:
+                self.add_error("send_policy", str(error))
         active = self.instance.pk is not None and self.instance.status == CampaignStatus.ACTIVE
         if active and not self.may_launch and set(SCHEDULE_FIELDS) & set(self.changed_data):
             self.add_error(
@@ -200,7 +198,7 @@ class CampaignPage(Page):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         made = cast(type[CampaignForm], super().get_form(request, obj, change, **kwargs))
         made.may_launch = request.user.has_perm("campaigns.launch_campaign")
-        made.may_send = request.user.has_perm("campaigns.send_campaign")
+        made.editor = person(request)
         return made
 
     def save_model(

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import secrets
-import shutil
-import time
-from pathlib import Path
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
@@ -23,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminRadioSelectWidget
 
 from campaigns import importing
+from campaigns.importing import uploads
 from campaigns.importing.mapping import REQUIRED, TARGETS
 from campaigns.models import AttributeDefinition, Import, ImportKind, ImportStatus
 from campaigns.models.channels import PERSONAL_CHANNELS
@@ -31,7 +26,6 @@ from personalize.core.admin_pages import ReadOnlyPage, badge, log, moment, need,
 from personalize.core.errors import DomainError
 
 MOST_MEGABYTES = 50  # read within one request; larger files go by the command, which shows its progress
-KEPT_HOURS = 24
 PROBLEMS_SHOWN = 100
 TONE = {ImportStatus.RUNNING: "info", ImportStatus.DONE: "good", ImportStatus.FAILED: "bad"}
 RUNNERS = {
@@ -39,7 +33,6 @@ RUNNERS = {
     ImportKind.EVENTS: importing.import_events,
     ImportKind.PRODUCTS: importing.import_products,
 }
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
 class UploadForm(forms.Form):
@@ -136,7 +129,8 @@ class ImportPage(ReadOnlyPage):
         need(request, "campaigns.add_import")
         form = UploadForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
-            token = _keep(form.cleaned_data["file"])
+            uploads.forget_old()
+            token = uploads.keep(form.cleaned_data["file"])
             address = reverse("admin:campaigns_import_map", args=[form.cleaned_data["kind"], token])
             return HttpResponseRedirect(address)
         context = self.frame(request, title="Import a file", form=form, most=MOST_MEGABYTES)
@@ -148,7 +142,10 @@ class ImportPage(ReadOnlyPage):
         need(request, "campaigns.add_import")
         if kind not in ImportKind.values:
             raise Http404
-        path = _find(token)
+        try:
+            path = uploads.find(token)
+        except uploads.UploadGone as error:
+            raise Http404(str(error)) from error
         attributes = list(AttributeDefinition.objects.order_by("name").values_list("name", flat=True))
         try:
             headers = importing.headers_of(path)
@@ -166,7 +163,7 @@ class ImportPage(ReadOnlyPage):
                 messages.error(request, str(error))
             else:
                 if not dry:
-                    shutil.rmtree(path.parent, ignore_errors=True)
+                    uploads.forget(path)
                     log(request, result, "Imported.")
                     messages.success(
                         request, f"Imported: {result.created:,} new, {result.updated:,} changed."
@@ -231,39 +228,3 @@ def _posted(request: HttpRequest, kind: str, attributes: list[str], headers: lis
         if value in headers or value.startswith(":="):
             found[target] = value[:200]
     return found
-
-
-def _folder() -> Path:
-    return Path(settings.STATE_DIR) / "uploads"
-
-
-def _keep(file: UploadedFile[Any]) -> str:
-    """The upload below STATE_DIR under a name nobody can guess, readable by us alone, for a day."""
-    _forget_old()
-    token = secrets.token_urlsafe(24)
-    folder = _folder() / token
-    folder.mkdir(parents=True, mode=0o700)
-    # Ids may be made of the file's name, so its stem stays; what could lead elsewhere does not.
-    name = re.sub(r"[^\w.-]+", "_", Path(str(file.name)).name)[-100:].lstrip(".") or "upload.csv"
-    path = folder / name
-    with path.open("wb") as target:
-        path.chmod(0o600)
-        for chunk in file.chunks():
-            target.write(chunk)
-    return token
-
-
-def _find(token: str) -> Path:
-    if not _TOKEN.fullmatch(token):
-        raise Http404
-    files = list((_folder() / token).glob("*"))
-    if len(files) != 1:
-        raise Http404("The uploaded file is gone: it is kept for a day. Upload it again.")
-    return files[0]
-
-
-def _forget_old() -> None:
-    before = time.time() - KEPT_HOURS * 3600
-    for folder in _folder().glob("*"):
-        if folder.is_dir() and folder.stat().st_mtime < before:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -164,7 +164,8 @@ class ProfilePage(ReadOnlyPage):
             title=f"Erase {profile.external_id}?",
             sentence=(
                 "Everything known about this person goes: profile, events, consents, embedding and every text written "
-                "for them. Only a keyed hash of the address stays, so that a later import cannot write to them again."
+                "for them. Only a keyed hash of the address stays, so that a later import cannot write to them again. "
+                "Mails and export files already made are not changed: remove those by hand."
             ),
             button="Erase this person",
             back=reverse("admin:campaigns_profile_change", args=[pk]),

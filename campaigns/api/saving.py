@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from campaigns import cleaning, schedules, segments
+from campaigns import cleaning, runs, schedules, segments
 from campaigns.models import (
     Brand,
     Campaign,
@@ -17,10 +17,9 @@ from campaigns.models import (
     Fact,
     ScheduleKind,
     Segment,
-    SendPolicy,
     Value,
 )
-from personalize.core.errors import DomainError, InvalidInput, NotAllowed
+from personalize.core.errors import DomainError, InvalidInput
 
 _PLAIN = (
     "name", "goal", "cta", "cta_link", "must_mention", "channels", "audience", "review_policy", "send_policy",
@@ -75,11 +74,7 @@ def change(*, campaign_id: int, sent: Mapping[str, Any], by: User) -> Campaign:
 
 
 def _apply(campaign: Campaign, sent: Mapping[str, Any], by: User) -> None:
-    wanted = sent.get("send_policy", campaign.send_policy)
-    newly = wanted == SendPolicy.WHEN_APPROVED != campaign.send_policy
-    # It decides about sending, and a scheduled run would act on it in somebody else's name.
-    if newly and not by.has_perm("campaigns.send_campaign"):
-        raise NotAllowed("Only somebody who may send can let pieces go out as they are approved.")
+    runs.check_send_policy(campaign=campaign, wanted=sent.get("send_policy", campaign.send_policy), by=by)
     for name in _PLAIN:
         if name in sent:
             setattr(campaign, name, sent[name])

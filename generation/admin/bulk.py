@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.http import urlencode
 
-from campaigns.models import Channel, Run
+from campaigns.models import Channel, ReviewPolicy, Run
 from generation import review
 from generation.models import Piece, RejectReason, Status
 from personalize.core.admin_pages import log, need, person
@@ -58,6 +58,7 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
         warned=Count("pk", filter=Q(blocking=0, warnings__gt=0)),
         clean=Count("pk", filter=Q(blocking=0, warnings=0)),
         mine=Count("pk", filter=Q(edited_by=request.user.pk)),
+        to_read=Count("pk", filter=~Q(run__campaign__review_policy=ReviewPolicy.CLEAN_TOGETHER)),
     )
     if not counted["total"]:
         messages.warning(request, "None of the chosen pieces is in review: there is nothing to decide.")

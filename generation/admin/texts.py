@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from campaigns.models import Channel
+from generation import naming
 from generation.models import Finding, Piece
 from generation.writer import channels, values
 from generation.writer.types import Channel as WriterChannel
@@ -62,9 +63,9 @@ def spec_of(piece: Piece) -> channels.ChannelSpec:
 
 
 def mapping(piece: Piece) -> dict[str, str]:
-    """Names to texts of the run's values, with the reader's first name or a stand-in."""
+    """Names to texts of the run's values, with the reader's first name as delivery would use it, or a stand-in."""
     known = {str(v.get("name", "")): str(v.get("text", "")) for v in piece.run.brief.get("values", [])}
-    name = piece.profile.first_name if piece.profile else ""
+    name = naming.usable(piece.profile.first_name) if piece.profile else ""
     return known | {values.FIRST_NAME: name or NAME_STAND_IN}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
+from campaigns import briefs
 from campaigns.models import RunStatus
 from generation import checking, drafting, texts, transitions
 from generation.drafting import queueing
@@ -92,6 +94,7 @@ def write_again(
     if len(steer) > MOST_STEER:
         raise InvalidInput(f"The hint is longer than {MOST_STEER} characters.", field="steer")
     piece = rules.seen(piece_id, revision)
+    _check_steer(steer, piece)
     if piece.run.status == RunStatus.CANCELLED:
         raise rules.RunCancelled("The run of this piece was cancelled.")
     if piece.status not in (Status.IN_REVIEW, Status.REJECTED):
@@ -160,3 +163,22 @@ def _next_seed(piece: Piece) -> int:
     """Another seed, the same on any machine for the same past of the piece."""
     text = f"{piece.seed}:{piece.revision}:{piece.attempts}"
     return int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:15], 16)
+
+
+def _check_steer(steer: str, piece: Piece) -> None:
+    """Keep out of the prompt what may never stand in one: numbers, addresses, and who the reader is."""
+    if bare := briefs.bare_number(steer):
+        raise InvalidInput(
+            f"The hint holds '{bare}'. Say in words what to do better; numbers and links are values.",
+            field="steer",
+        )
+    if piece.profile is None:
+        return
+    said = set(re.findall(r"\w+", steer.casefold()))
+    profile = piece.profile
+    names = f"{profile.first_name} {profile.last_name} {profile.email.partition('@')[0]}"
+    if any(len(name) > 1 and name in said for name in re.findall(r"\w+", names.casefold())):
+        raise InvalidInput(
+            "The hint names the reader. The writer never learns who somebody is: leave the name out.",
+            field="steer",
+        )

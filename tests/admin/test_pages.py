@@ -111,7 +111,7 @@ def test_sending_as_approved_is_for_senders_to_choose(client_of: ClientOf, db: N
     client = client_of("Writers")
     url = f"/admin/campaigns/campaign/{campaign.pk}/change/"
     response = client.post(url, form_of(client, url) | {"send_policy": SendPolicy.WHEN_APPROVED})
-    assert response.status_code == 200 and "Only somebody who may send" in response.content.decode()
+    assert response.status_code == 200 and "may not let pieces go out" in response.content.decode()
     assert Campaign.objects.get().send_policy == SendPolicy.RELEASE
 
 

@@ -173,3 +173,24 @@ def test_only_reviewers_decide_in_bulk(client_of: ClientOf, world: SimpleNamespa
 def test_an_empty_queue_says_what_to_do(client_of: ClientOf) -> None:
     shown = client_of("Reviewers").get(LIST).content.decode()
     assert "Nothing waits for a decision" in shown
+
+
+def test_the_page_says_which_pieces_a_bulk_approval_leaves(
+    client_of: ClientOf, world: SimpleNamespace
+) -> None:
+    strict = factories.PieceFactory(run__campaign=factories.CampaignFactory(review_policy="read_all"))
+    warned = factories.PieceFactory(run=world.run, warnings=1)
+    client = client_of("Reviewers")
+    data = confirmation(client, LIST, "approve_all", [world.piece.pk, strict.pk, warned.pk])
+    page = data.pop("page")
+    assert "Of campaigns that want every piece read" in page and "open each and decide there" in page
+    assert "1 approved, 2 not allowed" in told(client.post(LIST, data))
+
+
+def test_the_queue_calls_nobody_by_what_is_no_name(client_of: ClientOf, world: SimpleNamespace) -> None:
+    type(world.profile).objects.filter(pk=world.piece.profile_id).update(first_name="www.win.example")
+    Piece.objects.filter(pk=world.piece.pk).update(
+        fields={**world.piece.fields, "subject": "Hi {{first_name}}, the pan is here"}
+    )
+    page = client_of("Reviewers").get(LIST).content.decode()
+    assert "the pan is here" in page and "Hi www.win.example" not in page

@@ -11,7 +11,7 @@ from generation import review, texts, transitions
 from generation.models import Finding, Piece, PieceEvent, Status
 from generation.transitions import StalePiece
 from personalize.core.errors import InvalidInput, NotAllowed
-from tests.factories import AdPieceFactory, PieceFactory, UserFactory
+from tests.factories import AdPieceFactory, PieceFactory, ProfileFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -264,6 +264,22 @@ def test_write_again_with_a_hint_beyond_measure(reviewer: Any) -> None:
 
     with pytest.raises(InvalidInput, match="200"):
         review.write_again(piece_id=piece.pk, revision=1, by=reviewer, steer="x" * 201)
+
+
+@pytest.mark.parametrize(
+    "steer",
+    ["wish Ada a good day", "ask LOVELACE", "to countess: warmer", "take 5 off", "see shop@b.example"],
+)
+def test_a_hint_says_neither_who_the_reader_is_nor_a_number(reviewer: Any, steer: str) -> None:
+    profile = ProfileFactory(first_name="Ada", last_name="Lovelace", email="countess@mail.example")
+    piece = PieceFactory(profile=profile)
+
+    with pytest.raises(InvalidInput) as caught:
+        review.write_again(piece_id=piece.pk, revision=1, by=reviewer, steer=steer, queue=False)
+
+    assert caught.value.field == "steer"
+    piece.refresh_from_db()
+    assert (piece.status, piece.steer) == (Status.IN_REVIEW, "")
 
 
 @pytest.mark.parametrize("status", [Status.APPROVED, Status.REJECTED])

@@ -8,18 +8,30 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from generation.writer.types import BrandVoice, Brief, Channel, Fact, Fields, Reader, Value, ValueKind
+from generation.writer.types import (
+    BrandVoice,
+    Brief,
+    Channel,
+    Fact,
+    Fields,
+    Product,
+    Reader,
+    Value,
+    ValueKind,
+)
 
 HERE = Path(__file__).resolve().parent
-_UNIT = re.compile(r"(S|P|G|1|2|H|D|T|MH|MD|X|PT|PB)(?: \[([^\]]*)\])? (.+)")
+_UNIT = re.compile(r"(S|P|G|1|2|H|D|T|MH|MD|LI|LH|X|PT|PB)(?: \[([^\]]*)\])? (.+)")
 _FACT = re.compile(r"(f\d+) (.+)")
+_PRODUCT = re.compile(r"(p\d+) ([^:]+)(?:: (.+))?")
 _AD_CHANNELS = {
     "google": Channel.GOOGLE_RSA,
     "meta": Channel.META_AD,
+    "linkedin": Channel.LINKEDIN_AD,
     "sms": Channel.SMS,
     "push": Channel.PUSH,
 }
@@ -47,6 +59,8 @@ class CorpusPiece:
     reader: Reader
     units: tuple[CorpusUnit, ...] = ()
     fields: Fields | None = None
+    products: tuple[Product, ...] = ()
+    steer: str = ""
 
 
 def read_plain(paths: Iterable[Path] | None = None) -> list[CorpusPiece]:
@@ -124,37 +138,60 @@ def _blocks(path: Path) -> Iterator[tuple[list[str], int]]:
         yield block, start
 
 
+@dataclass(slots=True)
+class _Open:
+    """A piece while its lines are read."""
+
+    channel: Channel
+    reader: Reader
+    units: list[CorpusUnit] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    steer: str = ""
+
+
 def _plain_brand(lines: list[str]) -> Iterator[CorpusPiece]:
     name, about, voice = (part.strip() for part in lines[0].removeprefix("@brand ").split("|"))
     values: list[Value] = []
     facts: list[Fact] = []
-    pieces: list[tuple[Channel, Reader, list[CorpusUnit]]] = []
+    pieces: list[_Open] = []
+    goal = _some_goal(name)
+    avoid: tuple[str, ...] = ()
     for line in lines[1:]:
-        if line.startswith("@values "):
+        if line.startswith("@goal "):
+            goal = line.removeprefix("@goal ").strip()
+        elif line.startswith("@avoid "):
+            avoid = tuple(word.strip() for word in line.removeprefix("@avoid ").split(";"))
+        elif line.startswith("@values "):
             for pair in line.removeprefix("@values ").split(";"):
                 key, _, text = pair.partition("=")
                 values.append(Value(key.strip(), text.strip(), guess_kind(text.strip())))
         elif line.startswith("@reader "):
             lifecycle, *traits = (part.strip() for part in line.removeprefix("@reader ").split("|"))
-            pieces.append((Channel.EMAIL, Reader(lifecycle, tuple(traits)), []))
+            pieces.append(_Open(Channel.EMAIL, Reader(lifecycle, tuple(traits))))
         elif line.startswith("@ad "):
             kind, *traits = (part.strip() for part in line.removeprefix("@ad ").split("|"))
-            pieces.append((_AD_CHANNELS[kind], Reader("", tuple(traits)), []))
+            pieces.append(_Open(_AD_CHANNELS[kind], Reader("", tuple(traits))))
+        elif line.startswith("@hint "):
+            pieces[-1].steer = line.removeprefix("@hint ").strip()
+        elif product := _PRODUCT.fullmatch(line):
+            pieces[-1].products.append(Product(product[1], product[2].strip(), (product[3] or "").strip()))
         elif fact := _FACT.fullmatch(line):
             facts.append(Fact(fact[1], fact[2]))
         elif unit := _UNIT.fullmatch(line):
-            pieces[-1][2].append(CorpusUnit(unit[1], tuple((unit[2] or "").split()), unit[3]))
+            pieces[-1].units.append(CorpusUnit(unit[1], tuple((unit[2] or "").split()), unit[3]))
         else:
             raise ValueError(f"cannot read {line[:60]!r}")
-    brief = Brief(
-        BrandVoice(name, about, voice),
-        goal=_some_goal(name),
-        facts=tuple(facts),
-        values=tuple(values),
-        cta="",
-    )
-    for channel, reader, units in pieces:
-        yield CorpusPiece(brief, channel, reader, tuple(units))
+    brand = BrandVoice(name, about, voice, avoid)
+    brief = Brief(brand, goal=goal, facts=tuple(facts), values=tuple(values), cta="")
+    for piece in pieces:
+        yield CorpusPiece(
+            brief,
+            piece.channel,
+            piece.reader,
+            tuple(piece.units),
+            products=tuple(piece.products),
+            steer=piece.steer,
+        )
 
 
 # The plain layer was written without goals, briefs have one: a general one, so that the model learns to say what

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery import naming
+from generation import naming
 
 
 @pytest.mark.parametrize(
