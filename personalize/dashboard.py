@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from campaigns.models import Brand, Campaign, CampaignStatus, Profile, Run, RunStatus
 from delivery.models import Delivery, DeliveryStatus
+from generation import versions
 from generation.admin.queue import rule_in_words
-from generation.models import Finding, ModelVersion, Piece, Status
+from generation.models import Finding, Piece, Status
 
 RUNS_SHOWN, RULES_SHOWN, DAYS_SHOWN = 5, 7, 14
 
@@ -30,7 +31,7 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context |= {
             "counts": counts,
             "rules": _rules(),
-            "writer": ModelVersion.objects.filter(is_active=True).first(),
+            "writer": versions.in_use(),
         }
     if user.has_perm("campaigns.view_run"):
         context["runs"] = _runs()

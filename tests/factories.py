@@ -388,7 +388,7 @@ class ImportProblemFactory(DjangoModelFactory):
 
 
 class ModelVersionFactory(DjangoModelFactory):
-    """Not active: at most one may be. `ModelVersionFactory(is_active=True)` where it matters."""
+    """A candidate: one of a kind may be active. `ModelVersionFactory(state="active")` where it matters."""
 
     class Meta:
         model = generation.ModelVersion

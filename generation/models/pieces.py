@@ -80,6 +80,8 @@ class Piece(models.Model):
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, blank=True)
     prompt_version = models.CharField(max_length=40, blank=True)
     seed = models.BigIntegerField(default=0)
+    # How the present text came about, enough to write it again to the letter; see rewriting.py. No copy in it.
+    written_with = models.JSONField(default=dict, blank=True, editable=False)
     score = models.FloatField(null=True, blank=True)  # the writer's own, higher is better
     blocking = models.PositiveSmallIntegerField(default=0)  # findings of the current revision, by severity
     warnings = models.PositiveSmallIntegerField(default=0)

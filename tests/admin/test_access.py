@@ -26,6 +26,8 @@ MAY: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {
     "generation_piece_reopen": (NOT, frozenset({R})),
     "generation_piece_retry": (NOT, frozenset({W, S, O})),
     "generation_piece_edit": (NOT, frozenset({W})),
+    "generation_modelversion_promote": (frozenset({O}), frozenset({O})),
+    "generation_modelversion_roll_back": (frozenset({O}), frozenset({O})),
     "campaigns_campaign_launch": (frozenset({W, S, O}), frozenset({W, S, O})),
     "campaigns_campaign_start": (frozenset({W, S, O}), frozenset({W, S, O})),
     "campaigns_campaign_pause": (frozenset({W, S, O}), frozenset({W, S, O})),

@@ -93,7 +93,7 @@ def test_launch_freezes_brief_and_writer(writer) -> None:  # type: ignore[no-unt
     run = scenes.launched(1)
 
     assert run.brief["cta"] == "See the cast iron"
-    version = ModelVersion.objects.get(is_active=True)
+    version = ModelVersion.objects.get(state="active")
     assert run.model_version == version.name
     assert version.prompt_version == writer.info.prompt_version
 

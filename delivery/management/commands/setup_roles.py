@@ -47,6 +47,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         *(f"campaigns.{verb}_product" for verb in ("add", "change", "delete")),
         *(f"campaigns.{verb}_traitrule" for verb in ("add", "change", "delete")),
         *(f"campaigns.{verb}_attributedefinition" for verb in ("add", "change", "delete")),
+        "generation.promote_modelversion",
         *(f"core.{verb}_apikey" for verb in ("add", "change", "view")),
         "auth.view_user",
         "auth.view_group",
