@@ -80,7 +80,7 @@ def unusable(version: ModelVersion) -> str:
     if version.prompt_version != PROMPT_VERSION:
         return f"It was made for prompts {version.prompt_version}; this release writes {PROMPT_VERSION}."
     if version.adapter == SHIPPED:
-        newest = _newest(SHIPPED, kind=version.kind)
+        newest = _newest(SHIPPED, of_kind=version.kind)
         if newest is not None and newest.pk != version.pk:
             return f"A later release ships other weights: {newest.name}."
         return ""
@@ -103,7 +103,7 @@ def of(info: WriterInfo, *, adapter: Path | None = None) -> ModelVersion:
         return found
     place = _place_loaded(adapter)
     columns = {
-        "kind": settings.WRITER_MODEL,
+        "kind": kind(),
         "base": info.base,
         "adapter": place,
         "adapter_hash": adapters.contents_hash(adapters.folder_of(place)) if place else "",
@@ -112,6 +112,11 @@ def of(info: WriterInfo, *, adapter: Path | None = None) -> ModelVersion:
         "settings": dict(info.settings),
     }
     return _adopt(name, info, columns) or _made(name, info.prompt_version, columns)
+
+
+def kind() -> str:
+    """The base that settings name. Its active version is what these workers write with."""
+    return f"server:{settings.WRITER_MODEL}"[:200] if settings.WRITER_URL else settings.WRITER_MODEL
 
 
 def name_of(info: WriterInfo) -> str:
@@ -140,18 +145,16 @@ def record_evaluation(version: ModelVersion, metrics: Mapping[str, Any]) -> Mode
     return version
 
 
-def _active(kind: str | None = None) -> ModelVersion | None:
-    return ModelVersion.objects.filter(kind=kind or settings.WRITER_MODEL, state=VersionState.ACTIVE).first()
+def _active() -> ModelVersion | None:
+    return ModelVersion.objects.filter(kind=kind(), state=VersionState.ACTIVE).first()
 
 
-def _newest(place: str, *, kind: str | None = None) -> ModelVersion | None:
+def _newest(place: str, *, of_kind: str = "") -> ModelVersion | None:
     """The latest version known of what lies in that place, which holds one set of weights at a time.
 
     A base tried alone does not count where an adapter is shipped.
     """
-    known = ModelVersion.objects.filter(
-        kind=kind or settings.WRITER_MODEL, adapter=place, prompt_version=PROMPT_VERSION
-    )
+    known = ModelVersion.objects.filter(kind=of_kind or kind(), adapter=place, prompt_version=PROMPT_VERSION)
     return known.order_by("-is_tuned", "-pk").first()
 
 
@@ -166,7 +169,7 @@ def _place_loaded(adapter: Path | None) -> str:
 def _expected() -> ModelVersion:
     base = settings.WRITER_MODEL
     columns = {
-        "kind": base,
+        "kind": kind(),
         "base": base,
         "adapter": adapters.place_of(settings.WRITER_ADAPTER),
         "is_tuned": bool(settings.WRITER_ADAPTER),

@@ -7,9 +7,10 @@ Since storing compares the claim, a piece is written once however many workers w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from django.conf import settings
@@ -17,7 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from campaigns.models import Profile, Run
-from generation import checking, embedding, engines, material, texts, transitions, versions
+from generation import checking, embedding, engines, material, rewriting, texts, transitions, versions
 from generation.drafting import leases
 from generation.models import ModelVersion, Piece, Status
 from generation.writer import checks, writing
@@ -42,10 +43,11 @@ class Chunk:
     lost: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
     piece: Piece
     request: Request
+    batch: rewriting.Batch = field(default_factory=rewriting.Batch)  # known once it is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def write_next(*, run_id: int | None = None, piece_id: int | None = None, limit:
         return Chunk()
     # Before the claim: a model that cannot be loaded must not hold pieces.
     writer, embedder = engines.get_writer(), engines.get_embedder()
-    pen = _Pen(writer, embedder, versions.of(writer.info), Sampling(temperature=settings.WRITER_TEMPERATURE))
+    pen = _Pen(writer, embedder, versions.of(writer.info), Sampling(temperature=settings.WRITER_TEMPERATURE, candidates=settings.WRITER_CANDIDATES))
     claim = leases.claim(
         now=timezone.now(), limit=limit or settings.WRITER_CHUNK, run_id=run_id, piece_id=piece_id
     )
@@ -103,7 +105,7 @@ def _write_claim(claim: leases.Claim, pen: _Pen, open_ids: set[int]) -> Chunk:
         if isinstance(outcome, Exception):
             what = _give_up(job, outcome)
         else:
-            what = "written" if _store(job, brief, outcome, pen.version) else "lost"
+            what = "written" if _store(job, brief, outcome, pen) else "lost"
         counts[what] += 1
         open_ids.discard(job.piece.pk)
     chunk = Chunk(claimed=len(claim.pieces), **counts)
@@ -163,11 +165,14 @@ def _write(
         yield from _write(jobs[:half], brief, pen)
         yield from _write(jobs[half:], brief, pen)
         return
-    yield from zip(jobs, results, strict=True)
+    batch = uuid4().hex
+    for place, (job, result) in enumerate(zip(jobs, results, strict=True)):
+        job.batch = rewriting.Batch(batch, place, len(jobs))
+        yield job, result
 
 
 @transaction.atomic
-def _store(job: _Job, brief: Brief, result: writing.Result, version: ModelVersion) -> bool:
+def _store(job: _Job, brief: Brief, result: writing.Result, pen: _Pen) -> bool:
     """Keep a text with all that is known of it, if the piece is still ours; False when it was taken back."""
     piece, draft = job.piece, result.draft
     weights = checking.weigh(result.findings)
@@ -182,9 +187,17 @@ def _store(job: _Job, brief: Brief, result: writing.Result, version: ModelVersio
             ledger=material.ledger(draft.units),
             candidates=[_candidate(job, brief, other) for other in result.candidates if other is not draft],
             reader=piece.reader,
-            model_version=version,
+            model_version=pen.version,
             prompt_version=draft.prompt_version,
             seed=draft.seed,
+            written_with=rewriting.snapshot(
+                request=job.request,
+                result=result,
+                sampling=pen.sampling,
+                writer=pen.writer.info,
+                embedder=pen.embedder.name,
+                batch=job.batch,
+            ),
             score=draft.score,
             edited_by=None,
             error="",
