@@ -12,10 +12,11 @@ from typing import Any, cast
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Subquery
 from django.db.models.sql import UpdateQuery
 from django.utils import timezone
 
+from campaigns.models import Run
 from generation.models import Piece, PieceEvent, Status
 from personalize.core.errors import DomainError
 
@@ -31,6 +32,9 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.UNKNOWN: frozenset({Status.DELIVERED, Status.APPROVED, Status.WITHDRAWN}),
     Status.WITHDRAWN: frozenset(),
 }
+
+# What is known to be bad and was planted among the rest goes nowhere but out. The database holds it to that too.
+PLANTED_TRANSITIONS: Mapping[Status, frozenset[Status]] = {Status.IN_REVIEW: frozenset({Status.WITHDRAWN})}
 
 # Who moves a piece on from each status: every status has an owner, or a reason to have none.
 OWNERS: Mapping[Status, str] = {
@@ -67,9 +71,13 @@ def advance(
     actor: AbstractBaseUser | None = None,
     reason: str = "",
     note: str = "",
+    seconds: int | None = None,
+    is_hasty: bool = False,
     **changes: Any,
 ) -> None:
     """Move one piece along TRANSITIONS with its audit row, or raise; `changes` are written in the same UPDATE.
+
+    `seconds` is how long a person had the text open. A planted piece has its own table, PLANTED_TRANSITIONS.
 
     Raises InvalidTransition if the table has no such arrow and StalePiece if status, revision or (for a claimed
     piece) the claim is no longer what `piece` holds. On success `piece` is fresh from the database.
@@ -77,25 +85,50 @@ def advance(
     was = Status(piece.status)
     if to not in TRANSITIONS[was]:
         raise InvalidTransition(f"A piece that is '{was.label}' cannot become '{to.label}'.")
-    seen = Piece.objects.filter(pk=piece.pk, status=was, revision=piece.revision, claim=piece.claim)
+    if piece.planted and to not in PLANTED_TRANSITIONS.get(was, ()):
+        raise InvalidTransition(f"A planted piece cannot become '{to.label}': it is known to be bad.")
+    seen = _seen(piece)
     if seen.update(status=to, updated_at=timezone.now(), **changes) != 1:
         raise StalePiece(
             f"Piece {piece.pk} changed since it was read. Open it again and decide on the new text."
         )
     piece.refresh_from_db()
-    record(piece, was=was, actor=actor, reason=reason, note=note)
+    record(piece, was=was, actor=actor, reason=reason, note=note, seconds=seconds, is_hasty=is_hasty)
 
 
 def record(
     piece: Piece,
     *,
-    was: Status,
+    was: Status | None,
     actor: AbstractBaseUser | None = None,
     reason: str = "",
     note: str = "",
+    seconds: int | None = None,
+    is_hasty: bool = False,
 ) -> None:
     """Write the audit row for what `piece` now is. Call inside the transaction that changed it."""
-    PieceEvent.objects.create(**_event(piece, was=was, actor=actor, reason=reason, note=note))
+    actor_id, actor_name = _actor(actor)
+    PieceEvent.objects.create(
+        piece_id=piece.pk,
+        run_id=piece.run_id,
+        campaign=_slug(piece.run_id),
+        channel=piece.channel,
+        actor_id=actor_id,
+        actor_name=actor_name,
+        from_status=was or "",
+        to_status=piece.status,
+        revision=piece.revision,
+        text_hash=piece.text_hash,
+        reason=reason,
+        note=note[:500],
+        seconds=seconds,
+        is_hasty=is_hasty,
+    )
+
+
+def _slug(run_id: int) -> Subquery:
+    """The campaign's label, copied in the INSERT itself: the row outlives campaign and run."""
+    return Subquery(Run.objects.filter(pk=run_id).values("campaign__slug"))
 
 
 @transaction.atomic
@@ -105,20 +138,34 @@ def amend(piece: Piece, *, actor: AbstractBaseUser | None = None, note: str = ""
     Raises StalePiece under the same conditions as `advance`.
     """
     was = Status(piece.status)
-    seen = Piece.objects.filter(pk=piece.pk, status=was, revision=piece.revision, claim=piece.claim)
+    seen = _seen(piece)
     if seen.update(revision=piece.revision + 1, updated_at=timezone.now(), **changes) != 1:
         raise StalePiece(f"Piece {piece.pk} changed since it was read. Open it again and edit the new text.")
     piece.refresh_from_db()
     record(piece, was=was, actor=actor, note=note)
 
 
+def _seen(piece: Piece) -> QuerySet[Piece]:
+    """The row, if it still is what `piece` holds: the compare of compare-and-set."""
+    return Piece.everything.filter(
+        pk=piece.pk,
+        status=piece.status,
+        revision=piece.revision,
+        claim=piece.claim,
+        planted=piece.planted,
+    )
+
+
 # Values come last, so that the UPDATE's own parameters stand first.
 _MOVE_AND_RECORD = """
 WITH moved AS ({update} RETURNING "generation_piece"."id", "generation_piece"."run_id",
-                                  "generation_piece"."revision", "generation_piece"."text_hash")
-INSERT INTO generation_pieceevent (piece_id, run_id, revision, text_hash, at, actor_id, actor_name,
-                                   from_status, to_status, reason, note)
-SELECT id, run_id, revision, text_hash, %s, %s, %s, %s, %s, %s, %s FROM moved
+                                  "generation_piece"."channel", "generation_piece"."revision",
+                                  "generation_piece"."text_hash")
+INSERT INTO generation_pieceevent (piece_id, run_id, campaign, channel, revision, text_hash, at, actor_id,
+                                   actor_name, from_status, to_status, reason, note)
+SELECT moved.id, run_id, slug, channel, revision, text_hash, %s, %s, %s, %s, %s, %s, %s
+FROM moved JOIN campaigns_run ON campaigns_run.id = run_id
+    JOIN campaigns_campaign ON campaigns_campaign.id = campaign_id
 RETURNING piece_id
 """
 
@@ -138,9 +185,12 @@ def advance_many(
 
     The queryset's conditions are the compare: what no longer meets them stays as it is and is not in the answer.
     `changes` are as for `QuerySet.update`, F expressions included. Thousands of rows take well under a second.
+    Planted pieces stay where they are unless PLANTED_TRANSITIONS has the arrow.
     """
     if to not in TRANSITIONS[was]:
         raise InvalidTransition(f"Pieces that are '{was.label}' cannot become '{to.label}'.")
+    if to not in PLANTED_TRANSITIONS.get(was, ()):
+        pieces = pieces.filter(planted=False)
     now = timezone.now()
     query = cast(UpdateQuery, pieces.filter(status=was).order_by().query.chain(UpdateQuery))
     query.add_update_values({"status": to, "updated_at": now, **changes})
@@ -154,24 +204,6 @@ def advance_many(
     with connection.cursor() as cursor:
         cursor.execute(_MOVE_AND_RECORD.format(update=update), (*params, *values))
         return [row[0] for row in cursor.fetchall()]
-
-
-def _event(
-    piece: Piece, *, was: Status, actor: AbstractBaseUser | None, reason: str, note: str
-) -> dict[str, Any]:
-    actor_id, actor_name = _actor(actor)
-    return {
-        "piece_id": piece.pk,
-        "run_id": piece.run_id,
-        "actor_id": actor_id,
-        "actor_name": actor_name,
-        "from_status": was,
-        "to_status": piece.status,
-        "revision": piece.revision,
-        "text_hash": piece.text_hash,
-        "reason": reason,
-        "note": note[:500],
-    }
 
 
 def _actor(actor: AbstractBaseUser | None) -> tuple[int | None, str]:

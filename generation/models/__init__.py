@@ -1,13 +1,22 @@
 """Pieces: from reader to approved text."""
 
-from generation.models.pieces import Finding, Piece, PieceEvent, RejectReason, Severity, Status
+from generation.models.audit import AuditSeal, PieceEvent
+from generation.models.pieces import Finding, Piece, RejectReason, Severity
+from generation.models.planting import Fault, How, Outcome, Plant, PlantingRate
+from generation.models.statuses import Status
 from generation.models.versions import ModelVersion, VersionAction, VersionEvent, VersionState
 
 __all__ = [
+    "AuditSeal",
+    "Fault",
     "Finding",
+    "How",
     "ModelVersion",
+    "Outcome",
     "Piece",
     "PieceEvent",
+    "Plant",
+    "PlantingRate",
     "RejectReason",
     "Severity",
     "Status",

@@ -7,20 +7,8 @@ from django.db import models
 from django.db.models import Q
 
 from campaigns.models import Channel, Profile, Run
+from generation.models.statuses import Status
 from generation.models.versions import ModelVersion
-
-
-class Status(models.TextChoices):
-    DRAFT = "draft", "To be written"
-    GENERATING = "generating", "Being written"
-    IN_REVIEW = "in_review", "In review"
-    APPROVED = "approved", "Approved"
-    DELIVERING = "delivering", "Being delivered"
-    DELIVERED = "delivered", "Delivered"
-    REJECTED = "rejected", "Rejected"
-    FAILED = "failed", "Failed"
-    UNKNOWN = "unknown", "Delivery uncertain"
-    WITHDRAWN = "withdrawn", "Withdrawn"
 
 
 class Severity(models.TextChoices):
@@ -47,6 +35,13 @@ class PieceQuerySet(models.QuerySet["Piece"]):
     def clean(self) -> PieceQuerySet:
         """Without a blocking finding or a warning."""
         return self.filter(blocking=0, warnings=0)
+
+
+class RealPieces(models.Manager["Piece"]):
+    """Every piece but the planted ones: what is counted, listed, sent and exported."""
+
+    def get_queryset(self) -> PieceQuerySet:
+        return PieceQuerySet(self.model, using=self._db).filter(planted=False)
 
 
 class Piece(models.Model):
@@ -116,7 +111,11 @@ class Piece(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = PieceQuerySet.as_manager()
+    # A known-bad piece among the real ones, to see whether reviewers read; see planting.py. Never sent.
+    planted = models.BooleanField(default=False, db_default=False, editable=False)
+
+    objects = RealPieces.from_queryset(PieceQuerySet)()
+    everything = PieceQuerySet.as_manager()  # with the planted ones: for the reviewers' own pages alone
 
     class Meta:
         permissions = [
@@ -127,10 +126,16 @@ class Piece(models.Model):
             # One row per (run, profile, channel), and one ad per (run, channel): null counts as a value.
             models.UniqueConstraint(
                 fields=["run", "profile", "channel"],
+                condition=Q(planted=False),
                 nulls_distinct=False,
                 name="piece_once_per_run_profile_channel",
             ),
             models.CheckConstraint(condition=Q(status__in=Status.values), name="piece_status_known"),
+            # Whatever else goes wrong, what is known to be bad can never become approved.
+            models.CheckConstraint(
+                condition=Q(planted=False) | Q(status__in=("in_review", "withdrawn")),
+                name="piece_planted_never_approved",
+            ),
             models.CheckConstraint(
                 condition=Q(reviewed_at__isnull=True, reviewed_by__isnull=True)
                 | Q(reviewed_at__isnull=False, reviewed_by__isnull=False),
@@ -192,25 +197,3 @@ class Finding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule} ({self.severity})"
-
-
-class PieceEvent(models.Model):
-    """The audit trail: one row for each transition and text change. Ids instead of foreign keys: it outlives them.
-
-    `note` is what a person wrote with a decision or a fixed machine reason; never copy.
-    """
-
-    piece_id = models.BigIntegerField(db_index=True)
-    run_id = models.BigIntegerField(db_index=True)
-    at = models.DateTimeField(auto_now_add=True)
-    actor_id = models.BigIntegerField(null=True)  # null: the system
-    actor_name = models.CharField(max_length=150, blank=True)
-    from_status = models.CharField(max_length=12, choices=Status.choices, blank=True)
-    to_status = models.CharField(max_length=12, choices=Status.choices)
-    revision = models.PositiveIntegerField()
-    text_hash = models.CharField(max_length=64, blank=True)  # of the text the actor saw
-    reason = models.CharField(max_length=12, blank=True)
-    note = models.CharField(max_length=500, blank=True)
-
-    def __str__(self) -> str:
-        return f"{self.piece_id}: {self.from_status} -> {self.to_status}"

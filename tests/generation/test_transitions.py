@@ -194,7 +194,8 @@ def test_an_audit_row_holds_no_copy_and_no_person() -> None:
     fields = {field.name for field in PieceEvent._meta.get_fields()}
     assert fields == {
         "id", "piece_id", "run_id", "at", "actor_id", "actor_name", "from_status", "to_status",
-        "revision", "text_hash", "reason", "note",
+        "revision", "text_hash", "reason", "note", "campaign", "channel", "seconds", "is_hasty",
+        "seq", "previous_hash", "hash", "note_digest", "note_salt",
     }  # fmt: skip
     piece = PieceFactory(fields={"subject": "A secret subject"}, profile__first_name="Xanthippe")
 
