@@ -7,7 +7,7 @@ Since storing compares the claim, a piece is written once however many workers w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from campaigns.models import Profile, Run
 from generation import checking, embedding, engines, material, rewriting, texts, transitions, versions
-from generation.drafting import leases
+from generation.drafting import leases, repeats
 from generation.models import ModelVersion, Piece, Status
 from generation.writer import checks, writing
 from generation.writer.types import Brief, Draft, Embedder, Request, Sampling, Writer
@@ -72,7 +72,12 @@ def write_next(*, run_id: int | None = None, piece_id: int | None = None, limit:
         return Chunk()
     # Before the claim: a model that cannot be loaded must not hold pieces.
     writer, embedder = engines.get_writer(), engines.get_embedder()
-    pen = _Pen(writer, embedder, versions.of(writer.info), Sampling(temperature=settings.WRITER_TEMPERATURE, candidates=settings.WRITER_CANDIDATES))
+    pen = _Pen(
+        writer,
+        embedder,
+        versions.of(writer.info),
+        Sampling(temperature=settings.WRITER_TEMPERATURE, candidates=settings.WRITER_CANDIDATES),
+    )
     claim = leases.claim(
         now=timezone.now(), limit=limit or settings.WRITER_CHUNK, run_id=run_id, piece_id=piece_id
     )
@@ -101,11 +106,13 @@ def _write_claim(claim: leases.Claim, pen: _Pen, open_ids: set[int]) -> Chunk:
     jobs = _jobs(claim, run.brief)
     brief = material.brief(run.brief)
     counts = {"written": 0, "returned": 0, "failed": 0, "lost": 0}
+    shelves = repeats.Shelves(run.pk)
     for job, outcome in _write(jobs, brief, pen):
         if isinstance(outcome, Exception):
             what = _give_up(job, outcome)
         else:
-            what = "written" if _store(job, brief, outcome, pen) else "lost"
+            found = (*outcome.findings, *shelves.compare(job.piece, outcome.draft))
+            what = "written" if _store(job, brief, replace(outcome, findings=found), pen) else "lost"
         counts[what] += 1
         open_ids.discard(job.piece.pk)
     chunk = Chunk(claimed=len(claim.pieces), **counts)

@@ -53,7 +53,7 @@ def test_honest_copy_is_clean() -> None:
         ("Every kayak is half price.", "claims.multiple"),
         ("Go twice as far.", "claims.number_word"),
         ("Seven kayaks wait.", "claims.number_word"),
-        ("There is a free gift for you.", "claims.saving"),
+        ("There is a free gift for you.", "claims.free"),
         ("This is your last chance.", "claims.scarcity"),
         ("Our award-winning kayaks wait.", "claims.proof"),
         ("Results are guaranteed.", "claims.proof"),
