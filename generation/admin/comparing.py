@@ -8,6 +8,8 @@ from typing import Any
 from campaigns.models import Channel
 from generation.admin import texts
 from generation.promotion_rule import MEASURES, Measure, difference, number, shown
+from generation.writer import channels
+from generation.writer.types import Channel as WriterChannel
 
 PAIRS = 10
 _TONES = {1: "good", 0: "quiet", -1: "bad"}
@@ -41,12 +43,17 @@ def pairs(mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[list[dict[
     return chosen, bool(chosen) and all(row["other"] is not None for row in chosen)
 
 
+def unbroken(measure: Measure, value: float | None) -> str:
+    """A number that a narrow column does not part from its sign."""
+    return shown(measure, value).replace(" ", "\u00a0")
+
+
 def _row(measure: Measure, mine: float | None, other: float | None) -> dict[str, str]:
     change, better = difference(measure, mine, other)
     return {
         "label": measure.label,
-        "mine": shown(measure, mine),
-        "other": shown(measure, other),
+        "mine": unbroken(measure, mine),
+        "other": unbroken(measure, other),
         "change": change,
         "tone": _TONES[better],
     }
@@ -80,8 +87,12 @@ def _fields(piece: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     fields = piece.get("fields")
     if not isinstance(fields, Mapping):
         return []
+    channel = piece.get("channel")
+    known = channel in Channel.values
+    specs = channels.SPECS[WriterChannel(channel)].fields if known else ()
+    order = {spec.name: place for place, spec in enumerate(specs)}  # JSON in the database keeps none
     return [
         (texts.label_of(str(name)), [str(t) for t in (value if isinstance(value, list) else [value])])
-        for name, value in fields.items()
+        for name, value in sorted(fields.items(), key=lambda item: order.get(item[0], len(order)))
         if value
     ]

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from generation import promotion, versions
 from generation.admin import comparing
 from generation.models import ModelVersion, VersionEvent, VersionState
-from generation.promotion_rule import MEASURES, number, shown
+from generation.promotion_rule import MEASURES, number
 from personalize.core.admin_pages import (
     Confirmation,
     ReadOnlyPage,
@@ -40,7 +40,7 @@ _BY_KEY = {measure.key: measure for measure in MEASURES}
 def _measured(key: str, words: str) -> Callable[[Any, ModelVersion], str]:
     @admin.display(description=words)
     def column(self: Any, version: ModelVersion) -> str:
-        return shown(_BY_KEY[key], number(version.metrics, _BY_KEY[key]))
+        return comparing.unbroken(_BY_KEY[key], number(version.metrics, _BY_KEY[key]))
 
     return column
 

@@ -57,7 +57,7 @@ def page(client: Client, row: ModelVersion, at: str = "change") -> str:
 def test_the_list_shows_states_and_measures(client_of: ClientOf, two: Any) -> None:
     shown = client_of("Operators").get("/admin/generation/modelversion/").content.decode()
     assert shown.index(">old<") < shown.index(">new<"), "the active one first"
-    for words in ("Active", "Candidate", "95.3 %", "90.0 %", "1.25", "Reader found", "never"):
+    for words in ("Active", "Candidate", "95.3\u00a0%", "90.0\u00a0%", "1.25", "Reader found", "never"):
         assert words in shown
 
 
@@ -68,6 +68,7 @@ def test_measures_and_pieces_beside_the_active_version(client_of: ClientOf, two:
     assert "&lt;b&gt;Words of now&lt;/b&gt;" in shown and "<b>Words of now" not in shown
     assert shown.index("Words of now") < shown.index("Words of before") < shown.index("Of the hill alone")
     assert "Nothing for this reader" in shown
+    assert shown.index(">Subject<") < shown.index(">Body<"), "in the channel's order"
 
 
 def test_pages_say_what_is_not_there_yet(client_of: ClientOf) -> None:

@@ -107,10 +107,11 @@ class Command(BaseCommand):
             when = f"{row.evaluated_at:%Y-%m-%d %H:%M}" if row.evaluated_at else "never"
             hashed = row.model_hash[:8] or "—"
             table.add_row(str(row.pk), row.get_state_display(), hashed, row.name, row.kind, *measured, when)
-        console = Console(
-            file=self.stdout, width=None if self.stdout.isatty() else 160, highlight=False, markup=False
-        )
-        console.print(table)
+        wide = None if self.stdout.isatty() else 160
+        console = Console(width=wide, highlight=False, markup=False)
+        with console.capture() as printed:
+            console.print(table)
+        self.stdout.write(printed.get())
         if pinned := versions.pinned():
             self.stdout.write(f"WRITER_ADAPTER is set: workers load {pinned}, whichever version is active.")
 
