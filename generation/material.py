@@ -94,6 +94,8 @@ def units(ledger: Sequence[Mapping[str, Any]]) -> tuple[WrittenUnit, ...]:
             row.get("logprob", 0.0),
             row.get("score", 0.0),
             row.get("move", ""),
+            row.get("faith", 1.0),
+            row.get("reasons", {}),
         )
         for row in ledger
     )
@@ -108,6 +110,8 @@ def ledger(written: Sequence[WrittenUnit]) -> list[dict[str, Any]]:
             "logprob": round(unit.logprob, 4),
             "score": round(unit.score, 4),
             "move": unit.move,
+            "faith": round(unit.faith, 4),
+            "reasons": unit.reasons,
         }
         for unit in written
     ]

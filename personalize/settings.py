@@ -173,6 +173,8 @@ EMBEDDING_BATCH = env.integer("EMBEDDING_BATCH", 256)
 
 # -- review and delivery --------------------------------------------------------------------------
 ALLOW_SELF_APPROVAL = env.boolean("ALLOW_SELF_APPROVAL", False)
+# A decision faster than the text can be read at this pace gets a warning, here and in the audit trail; 0: never.
+REVIEW_WORDS_PER_SECOND = env.decimal("REVIEW_WORDS_PER_SECOND", 10)
 DELIVERY_LEASE_SECONDS = env.integer("DELIVERY_LEASE_SECONDS", 300)
 METRICS_TOKEN = env.text("METRICS_TOKEN")  # empty: /metrics answers this machine only
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO")

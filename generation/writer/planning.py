@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import mul
 
-from generation.writer import channels, values
+from generation.writer import channels, facts, values
 from generation.writer.types import (
     Brief,
     Channel,
@@ -37,21 +37,26 @@ JITTER = (
 )
 
 
+# Cosine of trait and fact from which one sentence may hold both; below it there is no link that a reader would see.
+CLOSE = 0.38
+
+
 @dataclass(frozen=True, slots=True)
 class _Material:
     """One reader's view of a brief: facts and products by relevance, traits with the fact nearest to each."""
 
     brief: Brief
     request: Request
-    facts: tuple[Fact, ...]  # most relevant first
+    facts: tuple[Fact, ...]  # the parts of the brief's facts, most relevant first
     traits: tuple[str, ...]  # ids, the one to begin with first
     nearest: dict[str, str]  # trait id -> fact id
+    close: frozenset[str]  # traits near enough to that fact to be told in one sentence with it
     products: tuple[Product, ...]
     rng: random.Random
 
     def fact_values(self, fact_id: str) -> tuple[str, ...]:
         links = set(values.links(self.brief))
-        text = next(f.text for f in self.brief.facts if f.id == fact_id)
+        text = next(f.text for f in self.facts if f.id == fact_id)
         known = values.mapping(self.brief)
         return values.unique(n for n in values.names(text) if n in known and n not in links)
 
@@ -63,7 +68,8 @@ def trait_ids(request: Request) -> dict[str, str]:
 
 def plan(brief: Brief, requests: Sequence[Request], embedder: Embedder) -> list[Plan]:
     """One plan per request, in order. All texts are embedded in a single call."""
-    shown = {f.id: values.preview(f.text, values.mapping(brief)) for f in brief.facts}
+    atoms = facts.parts(brief)
+    shown = {f.id: values.preview(f.text, values.mapping(brief)) for f in atoms}
     texts = list(
         dict.fromkeys(
             [*shown.values(), *(t for r in requests for t in r.reader.traits)]
@@ -75,7 +81,7 @@ def plan(brief: Brief, requests: Sequence[Request], embedder: Embedder) -> list[
     def similarity(one: str, other: str) -> float:
         return float(sum(map(mul, vectors[one], vectors[other])))
 
-    return [_plan_one(brief, request, shown, similarity) for request in requests]
+    return [_plan_one(brief, request, atoms, shown, similarity) for request in requests]
 
 
 def _product_text(product: Product) -> str:
@@ -83,21 +89,28 @@ def _product_text(product: Product) -> str:
 
 
 def _plan_one(
-    brief: Brief, request: Request, shown: dict[str, str], similarity: Callable[[str, str], float]
+    brief: Brief,
+    request: Request,
+    atoms: tuple[Fact, ...],
+    shown: dict[str, str],
+    similarity: Callable[[str, str], float],
 ) -> Plan:
     rng = random.Random(f"{request.seed}/{request.channel}/{request.reader.traits}")
     traits = trait_ids(request)
-    scores = {f.id: 0.0 for f in brief.facts}
+    scores = {f.id: 0.0 for f in atoms}
     nearest: dict[str, str] = {}
+    close: set[str] = set()
     for trait_id, trait in traits.items():
         row = {fact_id: similarity(trait, text) for fact_id, text in shown.items()}
         mean = sum(row.values()) / max(len(row), 1)
         for fact_id, value in row.items():
             scores[fact_id] = max(scores[fact_id], value - mean)
         if row:
-            nearest[trait_id] = max(row, key=lambda k: row[k])
-    noise = {f.id: rng.uniform(0, JITTER) for f in brief.facts}
-    facts = tuple(sorted(brief.facts, key=lambda f: -(scores[f.id] + noise[f.id])))
+            nearest[trait_id] = near = max(row, key=lambda k: row[k])
+            if row[near] >= CLOSE:
+                close.add(trait_id)
+    noise = {f.id: rng.uniform(0, JITTER) for f in atoms}
+    ordered = tuple(sorted(atoms, key=lambda f: -(scores[f.id] + noise[f.id])))
 
     def beginning(trait_id: str) -> tuple[bool, float]:
         deed = traits[trait_id].lower().startswith(DEEDS)
@@ -107,9 +120,10 @@ def _plan_one(
     material = _Material(
         brief=brief,
         request=request,
-        facts=facts,
+        facts=ordered,
         traits=tuple(sorted(traits, key=beginning)),
         nearest=nearest,
+        close=frozenset(close),
         products=request.products,
         rng=rng,
     )
@@ -166,7 +180,7 @@ def _email(m: _Material) -> list[PlanUnit]:
     for product in m.products[:1]:
         middle.append(_unit(m, "1", "benefit", product.id))
     if others:
-        near = next((f for f in rest if f.id == m.nearest.get(others[0])), None)
+        near = next((f for f in rest if f.id == m.nearest.get(others[0]) and others[0] in m.close), None)
         middle.append(_unit(m, "1", "benefit", others[0], *([near.id] if near else [])))
         rest = [f for f in rest if f is not near]
     wanted = m.rng.choice((5, 6, 6, 7)) - 2 - len(close) - len(middle)
@@ -281,7 +295,7 @@ ROOM_FOR_WORDS = 8  # characters a unit keeps for words of its own beside the va
 def _place(m: _Material, units: list[PlanUnit], name: str, texts: dict[str, str]) -> list[PlanUnit]:
     """Give a value that must be mentioned to the unit that has most room and fewest values already."""
     spec = channels.SPECS[m.request.channel]
-    source = next((f.id for f in m.brief.facts if name in values.names(f.text)), "")
+    source = next((f.id for f in m.facts if name in values.names(f.text)), "")
 
     def room(index: int) -> tuple[bool, int, int]:
         unit = units[index]

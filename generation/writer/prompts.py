@@ -15,6 +15,7 @@ import re
 import unicodedata
 
 from generation.writer import channels, values
+from generation.writer import facts as fact_parts
 from generation.writer.planning import trait_ids
 from generation.writer.types import Brief, PlanUnit, Request
 
@@ -161,16 +162,16 @@ def plan_line(brief: Brief, request: Request, unit: PlanUnit) -> str:
     return f"[{_UNITS[unit.label]}: {'; '.join(source_lines(brief, request, unit))}]\n"
 
 
-def source_lines(brief: Brief, request: Request, unit: PlanUnit) -> list[str]:
-    """What a unit rests on, in words."""
+def source_lines(brief: Brief, request: Request, unit: PlanUnit, *, shown: bool = True) -> list[str]:
+    """What a unit rests on, in words; `shown` puts beside each value what it stands for."""
     known = values.mapping(brief)
-    facts = {f.id: f.text for f in brief.facts}
+    facts = {f.id: f.text for f in (*brief.facts, *fact_parts.parts(brief))}
     traits = trait_ids(request)
     products = {p.id: p for p in request.products}
     lines = []
     for source in unit.sources:
         if source in facts:
-            lines.append(fact_line(facts[source], known))
+            lines.append(fact_line(facts[source], known, shown=shown))
         elif source in traits:
             lines.append(f"the reader {_as_deed(one_line(traits[source], LONGEST_TRAIT))}")
         elif source in products:
@@ -212,24 +213,32 @@ def _without_digits(text: str) -> str:
 
 def plainly(brief: Brief, request: Request, unit: PlanUnit) -> str:
     """The unit said in the plainest way, to "you": what an untuned model is drawn towards."""
-    known = values.mapping(brief)
-    facts = {f.id: fact_line(f.text, known, shown=False) for f in brief.facts}
-    traits = {k: one_line(v, LONGEST_TRAIT) for k, v in trait_ids(request).items()}
-    products = {p.id: f"how about {_without_digits(one_line(p.name))}" for p in request.products}
     title = unit.label in channels.TITLE_LABELS
-    parts = []
-    for source in unit.sources:
-        if source in traits and title:
-            parts.append(_topic(traits[source]))
-        elif source in traits:
-            parts.append(_to_you(traits[source]))
-        elif source in facts or source in products:
-            parts.append(facts.get(source) or products[source])
+    parts = _spoken_parts(brief, request, unit, title)
     if title:
         parts = parts[-1:]
     text = ", and ".join(parts).rstrip(".")
     text = text[:1].upper() + text[1:]
     return text if title or not text else text + "."
+
+
+def spoken(brief: Brief, request: Request, unit: PlanUnit) -> str:
+    """All that the unit has to say, as it would be said to the reader: what a text is compared with."""
+    return ", and ".join(_spoken_parts(brief, request, unit, False) or source_lines(brief, request, unit))
+
+
+def _spoken_parts(brief: Brief, request: Request, unit: PlanUnit, title: bool) -> list[str]:
+    known = values.mapping(brief)
+    facts = {f.id: fact_line(f.text, known, shown=False) for f in (*brief.facts, *fact_parts.parts(brief))}
+    traits = {k: one_line(v, LONGEST_TRAIT) for k, v in trait_ids(request).items()}
+    products = {p.id: f"how about {_without_digits(one_line(p.name))}" for p in request.products}
+    parts = []
+    for source in unit.sources:
+        if source in traits:
+            parts.append(_topic(traits[source]) if title else _to_you(traits[source]))
+        elif source in facts or source in products:
+            parts.append(facts.get(source) or products[source])
+    return parts
 
 
 _PLURAL = {

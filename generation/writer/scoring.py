@@ -1,25 +1,50 @@
-"""Which candidate of a unit stays: how likely it is, whether it says its plan line, what went wrong in writing it."""
+"""Which candidate of a unit stays, and how far a text can be trusted to say its plan line and nothing else.
+
+A candidate is looked at from five sides: how likely the model finds it, whether it says its plan line, what it adds,
+whether it reads like copy, and what went wrong in writing it. The features are weighed by a logistic model whose
+weights were fitted on candidates judged by eye (see docs/model-card.md); `faith` weighs only the features that tell
+of faithfulness, so a well-phrased invention does not pass.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+from operator import mul
+from pathlib import Path
 
-from generation.writer import values
-
-COVERAGE = 1.5  # what saying the whole plan line is worth, in units of mean log-probability
-ADDED = 1.0  # what it costs when every content word of the text is new
-FORCED = 0.8  # for each value that had to be put in
-BROKEN = 0.7  # for a text that had to be cut
-REPEATED = 2.0  # for saying what was said before
+from generation.writer import channels, values
+from generation.writer.types import Embedder
 
 _STOP_WORDS = (
     "a an the and or but of to for from with by at in on as if it its is are was were be been this that these those "
     "you your we our us i my he she they them their so not no do does did has have had can will would may just "
-    "who which what when where how all any each every some more most very too also only one reader"
+    "who which what when where how all any each every some more most very too also only one reader there here then "
+    "than because since while before after until up out about into over back again now still yet"
 )
 _STOP = frozenset(_STOP_WORDS.split())
+_OWN_VOICE = re.compile(r"\b(?:I|me|my|mine|myself|I'm|I've|I'll)\b")
+_THIRD = re.compile(r"\b(?:he|him|his|she|her|hers)\b", re.IGNORECASE)
+_YOU = re.compile(r"\b(?:you|your|yours|yourself|you're|you've|you'll)\b", re.IGNORECASE)
+_IMPERATIVE = re.compile(r"^[A-Z][a-z]+ (?:a|an|the|your|it|in|on|by|and|with|at)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a unit has to say, and what else there is to say. Texts hold values as `{{name}}`."""
+
+    label: str
+    lines: tuple[str, ...]  # the plan line's parts: facts and traits in words, without what values stand for
+    spoken: str  # the same said plainly to the reader
+    others: tuple[str, ...] = ()  # the facts and traits of the brief that are not this unit's
+    world: str = ""  # brand, goal, traits, facts: words that are no invention
+    known: Mapping[str, str] = field(default_factory=dict)  # value name to text
+    about_reader: bool = False  # rests on a trait
+    said: tuple[str, ...] = ()  # the texts written before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,36 +52,170 @@ class Attempt:
     """A candidate's text as it would stand, and how it came about."""
 
     text: str
-    mean_logprob: float
-    forced: int
-    broken: bool
+    logprobs: tuple[float, ...]  # of its tokens, natural logarithm; empty for a text from elsewhere
+    forced: int = 0  # values that had to be put in
+    broken: bool = False  # cut or not come to an end
+    scripted: bool = False  # the plainest wording, not drawn
+    faults: int = 0  # claims and avoided words that the checks would block
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`score` in log-odds orders candidates; `faith` is between 0 and 1."""
+
+    score: float
+    faith: float
+    features: Mapping[str, float]
 
 
 def content(text: str) -> set[str]:
     """Content words, roughly stemmed, values among them."""
-    words = values.names(text)
-    words += re.findall(r"[^\W\d_]+", values.REFERENCE.sub(" ", text).lower())
-    return {_stem(w) for w in words if w not in _STOP and len(w) > 1}
+    words = re.findall(r"[^\W\d_]+", values.REFERENCE.sub(" ", text).lower())
+    return {_stem(w) for w in words if w not in _STOP and len(w) > 1} | set(values.names(text))
 
 
 def _stem(word: str) -> str:
-    for ending in ("ing", "ed", "es", "s", "ly", "e"):
+    for ending in ("ing", "ies", "ed", "es", "s", "ly", "e", "y"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]
     return word
 
 
-def score(attempt: Attempt, plan: Sequence[str], said: Sequence[str]) -> float:
-    """Higher is better. `plan` are the unit's sources in words, `said` the texts written before it."""
-    told = content(attempt.text)
-    wanted = content(" ".join(re.sub(r"\([^()]*\)", "", line) for line in plan))
-    covered = len(told & wanted) / max(min(len(wanted), 6), 1)
-    added = len(told - wanted) / max(len(told), 1)
-    value = attempt.mean_logprob + COVERAGE * min(covered, 1.0) - ADDED * added
-    value -= FORCED * attempt.forced + BROKEN * attempt.broken
-    for earlier in said:
-        other = content(earlier)
-        if told and len(told & other) / len(told | other) > 0.7:
-            value -= REPEATED
-            break
-    return value
+@cache
+def light_words() -> Mapping[str, float]:
+    """Stems that hand-written lines add to their plan line, to what adding one costs: 0 common, towards 1 rare."""
+    found: dict[str, float] = {}
+    text = (Path(__file__).resolve().parent / "light_words.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            stem, count = line.split()
+            found[stem] = max(0.0, 1.0 - math.log10(int(count)) / 2)
+    return found
+
+
+class Judge:
+    """Weighs candidates. With an embedder meaning counts as well as words; its vectors are kept for the brief."""
+
+    def __init__(self, embedder: Embedder | None = None) -> None:
+        self._embedder = embedder
+        self._vectors: dict[str, list[float]] = {}
+
+    def judge(self, aim: Aim, attempts: Sequence[Attempt]) -> list[Verdict]:
+        """One verdict per attempt, in order."""
+        shown = [_shown(a.text, aim) for a in attempts]
+        vectors = self._embed(aim, shown)
+        found = []
+        for attempt, text in zip(attempts, shown, strict=True):
+            told = features(aim, attempt)
+            told |= self._meaning(aim, text, vectors)
+            found.append(
+                Verdict(_weigh(told, WEIGHTS), 1 / (1 + math.exp(-_weigh(told, FAITH_WEIGHTS))), told)
+            )
+        return found
+
+    def _embed(self, aim: Aim, shown: Sequence[str]) -> Mapping[str, list[float]]:
+        if self._embedder is None:
+            return {}
+        wanted = [_shown(t, aim) for t in (aim.spoken, *aim.others, *aim.said)]
+        missing = [t for t in dict.fromkeys([*wanted, *shown]) if t not in self._vectors]
+        if len(self._vectors) > 20_000:
+            self._vectors.clear()
+            missing = list(dict.fromkeys([*wanted, *shown]))
+        self._vectors.update(zip(missing, self._embedder.embed(missing), strict=True) if missing else ())
+        return self._vectors
+
+    def _meaning(self, aim: Aim, text: str, vectors: Mapping[str, list[float]]) -> dict[str, float]:
+        if not vectors:
+            return {"near": 0.5, "lead": 0.1, "echo": 0.0}
+        own = vectors[text]
+
+        def to(other: str) -> float:
+            return sum(map(mul, own, vectors[_shown(other, aim)]))
+
+        near = to(aim.spoken)
+        away = max((to(o) for o in aim.others), default=0.0)
+        return {
+            "near": near,
+            "lead": max(-0.4, min(near - away, 0.4)),
+            "echo": max(0.0, max((to(s) for s in aim.said), default=0.0) - 0.7),
+        }
+
+
+def _shown(text: str, aim: Aim) -> str:
+    return values.preview(text, aim.known)
+
+
+def features(aim: Aim, attempt: Attempt) -> dict[str, float]:
+    """What can be told from the words alone."""
+    text = attempt.text
+    told, wanted = content(text), content(" ".join(aim.lines))
+    told.discard(values.FIRST_NAME)
+    world, other = content(aim.world), content(" ".join(aim.others)) - wanted
+    light = light_words()
+    added = told - wanted
+    strange = sum(light.get(w, 1.0) for w in added - world)
+    wandering = sum(light.get(w, 1.0) for w in added & other)
+    lowest = sorted(attempt.logprobs)[:3]
+    words = re.findall(r"[^\W\d_]+", text)
+    names = values.names(text)
+    planned = set(values.names(" ".join(aim.lines)))
+    title = aim.label in channels.TITLE_LABELS
+    return {
+        "bias": 1.0,
+        "title": float(title),
+        "likely": sum(attempt.logprobs) / max(len(attempt.logprobs), 1),
+        "unlikely": sum(lowest) / max(len(lowest), 1),
+        "covers": len(told & wanted) / max(min(len(wanted), 3 if title else 8), 1),
+        "strange": min(strange, 4.0),
+        "wanders": min(wandering, 4.0),
+        "lacks_value": float(not title) * (len(planned - set(names)) if planned else 0),
+        "value_twice": float(len(names) - len(set(names))),
+        "person": float(
+            (bool(_OWN_VOICE.search(text)) and not _OWN_VOICE.search(aim.spoken))
+            or (bool(_THIRD.search(text)) and not _THIRD.search(" ".join(aim.lines)))
+        ),
+        "not_to_you": float(aim.about_reader and not title and not _YOU.search(text) and not _IMPERATIVE.match(text)),
+        "word_twice": sum(1.0 for a, b in pairwise(sorted(w.lower() for w in words if len(w) > 4)) if a == b),
+        "long": max(0.0, (len(words) - 18) / 10),
+        "short": float(len(words) + 2 * len(names) < (2 if title else 4)),
+        "said": _overlap(told, aim.said),
+        "same_start": float(bool(aim.said) and _start(text) == _start(aim.said[-1])),
+        "forced": float(attempt.forced),
+        "broken": float(attempt.broken),
+        "scripted": float(attempt.scripted),
+        "faults": float(min(attempt.faults, 2)),
+    }  # fmt: skip
+
+
+def _overlap(told: set[str], said: Sequence[str]) -> float:
+    """How much of the text was said before, above what is common between two lines of one piece."""
+    most = max((len(told & content(s)) / max(len(told | content(s)), 1) for s in said), default=0.0)
+    return max(0.0, most - 0.3)
+
+
+def _start(text: str) -> str:
+    return text.partition(" ")[0].lower()
+
+
+Weights = Mapping[str, float]
+
+WEIGHTS: Weights = {
+    "likely": 1.0, "unlikely": 0.15, "covers": 1.5, "strange": -0.7, "wanders": -0.4, "lacks_value": -1.0,
+    "value_twice": -1.5, "person": -1.5, "not_to_you": -0.6, "word_twice": -0.4, "long": -0.3, "short": -1.0,
+    "said": -3.0, "same_start": -0.25, "forced": -0.8, "broken": -1.5, "scripted": -1.5, "faults": -2.0, "near": 1.5,
+    "lead": 1.0, "echo": -3.0,
+}  # fmt: skip
+FAITH_WEIGHTS: Weights = {
+    "bias": -1.0, "covers": 2.0, "strange": -0.8, "wanders": -0.5, "lacks_value": -1.0, "near": 3.0, "lead": 1.5,
+    "person": -1.0, "unlikely": 0.1, "likely": 0.3,
+}  # fmt: skip
+
+
+def _weigh(told: Mapping[str, float], weights: Weights) -> float:
+    return sum(weight * told[name] for name, weight in weights.items())
+
+
+def describe(verdict: Verdict) -> dict[str, float]:
+    """The verdict for the record: what spoke for the choice and against it, rounded."""
+    shares = {name: weight * verdict.features[name] for name, weight in WEIGHTS.items()}
+    return {name: round(value, 2) for name, value in shares.items() if abs(value) >= 0.05}

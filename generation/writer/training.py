@@ -11,24 +11,20 @@ complete or absent. The same seed, data and machine give the same run.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
-from generation.writer import prompts
-from generation.writer.corpus import CorpusPiece
-from generation.writer.types import Brief, PlanUnit, Request
-
-IGNORED = -100  # label of a token that is context, by PyTorch's convention
+from generation.writer import checkpoints, prompts
+from generation.writer.training_data import IGNORED, Piece, Row, batches, data_hash, row_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +46,6 @@ class TrainingSettings:
             raise ValueError("rank and batch_pieces must be at least 1, epochs above 0")
 
 
-Piece = tuple[
-    list[int], list[int]
-]  # (tokens, labels); labels hold the token where it is learned, IGNORED elsewhere
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One brief and its pieces as tokens."""
-
-    prefix: list[int]
-    pieces: list[Piece]  # longest first
-
-
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Told after each brief. `loss` is a moving mean of nats a token; `eta_seconds` is for the whole run."""
@@ -71,75 +54,6 @@ class Progress:
     steps: int
     loss: float
     eta_seconds: float
-
-
-def rows(pieces: Sequence[CorpusPiece], tokenizer: Any) -> list[Row]:
-    """Group pieces by brief and encode each with the functions that also build the prompts of writing."""
-    by_brief: dict[int, tuple[Brief, list[CorpusPiece]]] = {}
-    for piece in pieces:
-        by_brief.setdefault(id(piece.brief), (piece.brief, []))[1].append(piece)
-    encoded = []
-    for brief, group in by_brief.values():
-        coded = [encode(piece, tokenizer) for piece in group]
-        coded = [(tokens, labels) for tokens, labels in coded if any(label != IGNORED for label in labels)]
-        coded.sort(key=lambda pair: -len(pair[0]))
-        if coded:
-            encoded.append(Row(_ids(tokenizer, prefix(brief)), coded))
-    return encoded
-
-
-def prefix(brief: Brief) -> str:
-    """The shared prefix without the worked examples: a tuned writer has learned what they show."""
-    return prompts.prefix(brief, examples=False)
-
-
-def encode(piece: CorpusPiece, tokenizer: Any) -> tuple[list[int], list[int]]:
-    """(tokens, labels) of one piece, part by part as the writer puts them together.
-
-    Learned are the lines and the line break that ends each. A greeting is fixed text and no part of it.
-    """
-    request = Request(
-        key="",
-        channel=piece.channel,
-        reader=piece.reader,
-        seed=0,
-        products=piece.products,
-        steer=piece.steer,
-    )
-    tokens = _ids(tokenizer, prompts.opening(request))
-    labels = [IGNORED] * len(tokens)
-    end = _ids(tokenizer, "\n")
-    for unit in piece.units:
-        if unit.label == "G":
-            continue
-        note = _ids(tokenizer, prompts.plan_line(piece.brief, request, PlanUnit(unit.label, unit.sources)))
-        line = _ids(tokenizer, unit.text) + end
-        tokens += note + line
-        labels += [IGNORED] * len(note) + line
-    return tokens, labels
-
-
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    found: list[int] = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-    return found
-
-
-def row_hash(row: Row) -> str:
-    return hashlib.sha256(json.dumps([row.prefix, row.pieces]).encode()).hexdigest()[:32]
-
-
-def data_hash(encoded: Sequence[Row]) -> str:
-    """sha256 of all tokens and labels: what the manifest calls the data."""
-    return hashlib.sha256("".join(map(row_hash, encoded)).encode()).hexdigest()
-
-
-def batches(pieces: Sequence[Piece], most: int) -> Iterator[Sequence[Piece]]:
-    """Pieces of like length together, `most` at a time: what is shorter than three quarters of the longest waits."""
-    start = 0
-    for at in range(1, len(pieces) + 1):
-        if at == len(pieces) or at - start == most or len(pieces[at][0]) < 0.75 * len(pieces[start][0]):
-            yield pieces[start:at]
-            start = at
 
 
 def loss_of(
@@ -190,7 +104,7 @@ def _batch_loss(
     hidden = core.model(
         input_ids=ids.to(device),
         attention_mask=mask.to(device),
-        past_key_values=shared,
+        cache=shared,
         use_cache=True,
     ).last_hidden_state
     # The state at a token predicts the next one. Logits are computed for learned tokens alone: the vocabulary is
@@ -202,17 +116,19 @@ def _batch_loss(
     return loss, int(learned.sum())
 
 
-@torch.no_grad()
 def evaluate(model: Any, encoded: Sequence[Row], *, batch_pieces: int, device: torch.device) -> float:
-    """Mean loss in nats a learned token over all rows."""
+    """Mean loss in nats a learned token over all rows; processes that train together share the rows."""
+    hand, hands = _hands()
     model.eval()
-    total, tokens = 0.0, 0
-    for row in encoded:
-        loss, count = loss_of(model, row, batch_pieces=batch_pieces, device=device)
-        total += loss
-        tokens += count
+    sums = torch.zeros(2, dtype=torch.float64)
+    for row in encoded[hand::hands]:
+        sums += torch.tensor(
+            loss_of(model, row, batch_pieces=batch_pieces, device=device), dtype=torch.float64
+        )
+    if hands > 1:
+        distributed.all_reduce(sums)
     model.train()
-    return total / max(tokens, 1)
+    return float(sums[0] / sums[1].clamp(min=1))
 
 
 def train(
@@ -224,13 +140,18 @@ def train(
     device: torch.device,
     save_every: int = 25,
     start: Path | None = None,
+    validation: Sequence[Row] = (),
     on_progress: Callable[[Progress], None] | None = None,
-) -> Any:
-    """Train a LoRA adapter on `model` and return the adapted model. Continues from `folder` if it holds a state.
+) -> tuple[Any, list[tuple[int, float]]]:
+    """Train a LoRA adapter on `model`. Continues from `folder` if it holds a state.
+
+    Returns the adapted model and (step, loss on `validation`) after each pass over the data and at the end; a pass
+    that leaves the loss higher than the pass before ends the run.
 
     `start` is the state or adapter file of an earlier run whose weights this one begins with.
 
-    One optimiser step a brief. Raises ValueError when the state in `folder` belongs to other settings or data.
+    One optimiser step a brief, or a brief of each process where several train together. Raises ValueError when the
+    state in `folder` belongs to other settings or data.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -248,29 +169,60 @@ def train(
     parameters = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0)
     identity = {"settings": asdict(settings), "data": data_hash(encoded), "start": str(start or "")}
-    steps = max(1, math.ceil(len(encoded) * settings.epochs))
-    step = _resume(folder, adapted, optimiser, identity)
-    order = _order(encoded, steps, settings.seed, read)
+    hand, hands = _hands()
+    steps = max(1, math.ceil(len(encoded) * settings.epochs / hands))
+    step, history = _resume(folder, adapted, optimiser, identity)
+    order = _order(encoded, steps * hands, settings.seed, read)
     running, began, first = 0.0, time.monotonic(), step
     while step < steps:
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * _schedule(step, steps, settings)
-        row = encoded[order[step]]
+        row = encoded[order[step * hands + hand]]
         learned = sum(label != IGNORED for _, labels in row.pieces for label in labels)
         loss, _ = loss_of(adapted, row, batch_pieces=settings.batch_pieces, device=device, scale=1 / learned)
+        _average(parameters)
         value = loss / learned
         torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         step += 1
         running = value if step == first + 1 else 0.95 * running + 0.05 * value
-        if on_progress:
+        if on_progress and hand == 0:
             pace = (time.monotonic() - began) / (step - first)
             on_progress(Progress(step, steps, running, pace * (steps - step)))
-        if step % save_every == 0 or step == steps:
-            done = read | {row_hash(encoded[index]) for index in order[:step]}
-            _save(folder, adapted, optimiser, identity, step, done)
-    return adapted
+        worse = False
+        if validation and (step % -(-len(encoded) // hands) == 0 or step == steps):
+            history.append(
+                (step, evaluate(adapted, validation, batch_pieces=settings.batch_pieces, device=device))
+            )
+            worse = len(history) > 1 and history[-1][1] > history[-2][1]
+        if hand == 0 and (step % save_every == 0 or step == steps or worse):
+            done = read | {row_hash(encoded[index]) for index in order[: step * hands]}
+            _save(folder, adapted, optimiser, identity, _Reached(step, history, done))
+        if worse:
+            break
+    return adapted, history
+
+
+def _hands() -> tuple[int, int]:
+    """(which process this is, how many train together). On a CPU two processes of one thread beat one of two."""
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def _average(parameters: Sequence[Tensor]) -> None:
+    """The mean of all processes' gradients, in place."""
+    if not distributed.is_initialized():
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in gradients])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    at = 0
+    for gradient in gradients:
+        gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
+        at += gradient.numel()
 
 
 def _schedule(step: int, steps: int, settings: TrainingSettings) -> float:
@@ -302,9 +254,14 @@ def _order(encoded: Sequence[Row], steps: int, seed: int, read: Set[str]) -> lis
     return order[:steps]
 
 
-def _save(
-    folder: Path, adapted: Any, optimiser: Any, identity: dict[str, Any], step: int, read: Set[str]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    step: int
+    history: list[tuple[int, float]]
+    read: Set[str]  # hashes of rows
+
+
+def _save(folder: Path, adapted: Any, optimiser: Any, identity: dict[str, Any], reached: _Reached) -> None:
     """Write the state beside the old one, then swap by rename: a kill leaves the old or the new, never half."""
     from peft import get_peft_model_state_dict
 
@@ -315,8 +272,9 @@ def _save(
             "adapter": get_peft_model_state_dict(adapted),
             "optimiser": optimiser.state_dict(),
             "identity": json.dumps(identity, sort_keys=True),
-            "step": step,
-            "read": sorted(read),
+            "step": reached.step,
+            "history": [list(pair) for pair in reached.history],
+            "read": sorted(reached.read),
         },
         fresh,
     )
@@ -336,7 +294,9 @@ def _begin_with(adapted: Any, start: Path) -> set[str]:
     return set(state["read"])
 
 
-def _resume(folder: Path, adapted: Any, optimiser: Any, identity: dict[str, Any]) -> int:
+def _resume(
+    folder: Path, adapted: Any, optimiser: Any, identity: dict[str, Any]
+) -> tuple[int, list[tuple[int, float]]]:
     from peft import set_peft_model_state_dict
 
     path = folder / "state.pt"
@@ -348,5 +308,35 @@ def _resume(folder: Path, adapted: Any, optimiser: Any, identity: dict[str, Any]
             )
         set_peft_model_state_dict(adapted, state["adapter"])
         optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"])
-    return 0
+        return int(state["step"]), [(int(step), float(loss)) for step, loss in state["history"]]
+    return 0, []
+
+
+def export(adapted: Any, folder: Path, *, base: str, base_hash: str, details: dict[str, Any]) -> None:
+    """Write the adapter as bf16 safetensors, half the size at no loss that writing shows; the manifest comes last.
+
+    A folder with a manifest is complete. An older adapter in `folder` is replaced.
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / checkpoints.MANIFEST).unlink(missing_ok=True)
+    weights = {
+        k: v.detach().to("cpu", torch.bfloat16).contiguous()
+        for k, v in get_peft_model_state_dict(adapted).items()
+    }
+    save_file(weights, folder / "adapter_model.safetensors")
+    config = adapted.peft_config["default"].to_dict()
+    config |= {"base_model_name_or_path": base, "inference_mode": True, "revision": None}
+    text = json.dumps(config, indent=1, default=lambda o: sorted(o) if isinstance(o, set) else str(o))
+    (folder / "adapter_config.json").write_text(text + "\n")
+    manifest = {
+        "format": checkpoints.FORMAT,
+        "base": base,
+        "base_hash": base_hash,
+        "prompt_version": prompts.PROMPT_VERSION,
+        "files": {p.name: p.stat().st_size for p in sorted(folder.iterdir())},
+        **details,
+    }
+    (folder / checkpoints.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")

@@ -122,6 +122,8 @@ class WrittenUnit:
     logprob: float  # mean log-probability a token, natural log; 0 for a fixed unit
     score: float = 0.0  # what the choice between candidates went by; see scoring.py
     move: str = ""
+    faith: float = 1.0  # how surely the text says its sources and nothing else, 0 to 1; 1 for a fixed unit
+    reasons: dict[str, float] = field(default_factory=dict)  # what made the score, by feature
 
 
 FieldValue = str | list[str]

@@ -100,6 +100,7 @@ def number_check() -> Messages:
         ("WRITER_CHUNK", 1, 1024, "pieces written as one batch"),
         ("WRITER_TRIES", 1, 20, "tries for a piece without findings"),
         ("WRITER_THREADS", 0, 1024, "threads; 0 takes as many as the machine has"),
+        ("REVIEW_WORDS_PER_SECOND", 0, 100, "words a reviewer can read in a second; 0 warns of nothing"),
         ("WRITER_TEMPERATURE", 0, 2, "how freely the writer chooses"),
         ("WRITER_CANDIDATES", 1, 64, "wordings drawn for each sentence"),
         ("EMBEDDING_BATCH", 1, 100_000, "texts embedded as one batch"),

@@ -194,6 +194,14 @@ def _plain_brand(lines: list[str]) -> Iterator[CorpusPiece]:
         )
 
 
+HELD_OUT_WHOLE = 0.22  # share of the brands of whole pieces that no writer is trained on: twelve of them
+
+
+def validation_pieces() -> list[CorpusPiece]:
+    """The whole pieces of the brands that no training sees; the plain layer has none of these brands."""
+    return split_brands(read_pieces(), held_out=HELD_OUT_WHOLE)[1]
+
+
 # The plain layer was written without goals, briefs have one: a general one, so that the model learns to say what
 # the plan line says and not the goal.
 _GOALS = (
