@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import mul
 
-from generation.writer import channels, facts, values
+from generation.writer import channels, facts, telling, values
 from generation.writer.types import (
     Brief,
     Channel,
@@ -38,7 +38,7 @@ JITTER = (
 
 
 # Cosine of trait and fact from which one sentence may hold both; below it there is no link that a reader would see.
-CLOSE = 0.38
+CLOSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,15 @@ def _plan_one(
     noise = {f.id: rng.uniform(0, JITTER) for f in atoms}
     ordered = tuple(sorted(atoms, key=lambda f: -(scores[f.id] + noise[f.id])))
 
-    def beginning(trait_id: str) -> tuple[bool, float]:
+    def beginning(trait_id: str) -> tuple[bool, bool, float]:
         deed = traits[trait_id].lower().startswith(DEEDS)
         near = nearest.get(trait_id)
-        return (not deed, -similarity(traits[trait_id], shown[near]) if near else 0.0)
+        # What can be told in plain words is the safer thing to begin with.
+        return (
+            not telling.to_you(traits[trait_id]),
+            not deed,
+            -similarity(traits[trait_id], shown[near]) if near else 0.0,
+        )
 
     material = _Material(
         brief=brief,

@@ -14,7 +14,7 @@ import hashlib
 import re
 import unicodedata
 
-from generation.writer import channels, values
+from generation.writer import channels, telling, values
 from generation.writer import facts as fact_parts
 from generation.writer.planning import trait_ids
 from generation.writer.types import Brief, PlanUnit, Request
@@ -212,9 +212,11 @@ def _without_digits(text: str) -> str:
 
 
 def plainly(brief: Brief, request: Request, unit: PlanUnit) -> str:
-    """The unit said in the plainest way, to "you": what an untuned model is drawn towards."""
+    """The unit said in the plainest way, to "you"; "" where no plain way is certain to be good English."""
     title = unit.label in channels.TITLE_LABELS
     parts = _spoken_parts(brief, request, unit, title)
+    if not all(parts):
+        return ""
     if title:
         parts = parts[-1:]
     text = ", and ".join(parts).rstrip(".")
@@ -224,7 +226,14 @@ def plainly(brief: Brief, request: Request, unit: PlanUnit) -> str:
 
 def spoken(brief: Brief, request: Request, unit: PlanUnit) -> str:
     """All that the unit has to say, as it would be said to the reader: what a text is compared with."""
-    return ", and ".join(_spoken_parts(brief, request, unit, False) or source_lines(brief, request, unit))
+    parts = []
+    for source in unit.sources:
+        one = PlanUnit("1", (source,))
+        said = _spoken_parts(brief, request, one, False)
+        parts += [p for p in said if p] or [
+            line.removeprefix("the reader ") for line in source_lines(brief, request, one, shown=False)
+        ]
+    return ", and ".join(parts)
 
 
 def _spoken_parts(brief: Brief, request: Request, unit: PlanUnit, title: bool) -> list[str]:
@@ -235,44 +244,7 @@ def _spoken_parts(brief: Brief, request: Request, unit: PlanUnit, title: bool) -
     parts = []
     for source in unit.sources:
         if source in traits:
-            parts.append(_topic(traits[source]) if title else _to_you(traits[source]))
+            parts.append(telling.topic(traits[source]) if title else telling.to_you(traits[source]))
         elif source in facts or source in products:
-            parts.append(facts.get(source) or products[source])
+            parts.append(facts[source] if source in facts else products[source])
     return parts
-
-
-_PLURAL = {
-    "has": "have",
-    "is": "are",
-    "was": "were",
-    "does": "do",
-    "goes": "go",
-    "hasn't": "haven't",
-    "isn't": "aren't",
-}
-
-
-def _to_you(trait: str) -> str:
-    """A trait said to the reader: "buys tea" becomes "you buy tea"."""
-    first, _, rest = _as_deed(trait).removeprefix(": ").partition(" ")
-    lower = first.lower()
-    if lower in _PLURAL:
-        first = _PLURAL[lower]
-    elif lower.endswith("ies"):
-        first = first[:-3] + "y"
-    elif lower.endswith(("sses", "shes", "ches", "xes")):
-        first = first[:-2]
-    elif lower.endswith("s") and not lower.endswith("ss"):
-        first = first[:-1]
-    return f"you {first} {rest}".strip()
-
-
-def _topic(trait: str) -> str:
-    """What a trait is about, for a title: "bought a moka pot in spring" becomes "a moka pot in spring"."""
-    return re.sub(
-        r"^(?:has |have |is |was )?(?:not )?(?:bought|likes|loves|looked at|left|asked about|"
-        r"used to (?:buy|order)|buys|orders|"
-        r"prefers|owns|visits|uses|wants|lives (?:near|in)|searching for|been)\s+",
-        "",
-        trait,
-    )

@@ -130,7 +130,7 @@ class Judge:
         own = vectors[text]
 
         def to(other: str) -> float:
-            return sum(map(mul, own, vectors[_shown(other, aim)]))
+            return float(sum(map(mul, own, vectors[_shown(other, aim)])))
 
         near = to(aim.spoken)
         away = max((to(o) for o in aim.others), default=0.0)
@@ -168,6 +168,7 @@ def features(aim: Aim, attempt: Attempt) -> dict[str, float]:
         "covers": len(told & wanted) / max(min(len(wanted), 3 if title else 8), 1),
         "strange": min(strange, 4.0),
         "wanders": min(wandering, 4.0),
+        "alien_name": float(len(_alien_names(text, aim))),
         "lacks_value": float(not title) * (len(planned - set(names)) if planned else 0),
         "value_twice": float(len(names) - len(set(names))),
         "person": float(
@@ -187,6 +188,22 @@ def features(aim: Aim, attempt: Attempt) -> dict[str, float]:
     }  # fmt: skip
 
 
+_DAYS = re.compile(
+    r"\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b|"
+    r"\b(?:January|February|March|April|June|July|August|September|October|November|December)\b"
+)
+_CAPITAL = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{2,}")
+
+
+def _alien_names(text: str, aim: Aim) -> set[str]:
+    """Names, days and months that neither the plan line nor the brief knows: always a slip."""
+    found = set(_DAYS.findall(text))
+    if aim.label not in channels.TITLE_LABELS:
+        found |= set(_CAPITAL.findall(text))
+    told = f"{aim.world} {' '.join(aim.lines)} {' '.join(aim.known.values())}".lower()
+    return {name for name in found if name.lower().removesuffix("s") not in told}
+
+
 def _overlap(told: set[str], said: Sequence[str]) -> float:
     """How much of the text was said before, above what is common between two lines of one piece."""
     most = max((len(told & content(s)) / max(len(told | content(s)), 1) for s in said), default=0.0)
@@ -200,14 +217,15 @@ def _start(text: str) -> str:
 Weights = Mapping[str, float]
 
 WEIGHTS: Weights = {
-    "likely": 1.0, "unlikely": 0.15, "covers": 1.5, "strange": -0.7, "wanders": -0.4, "lacks_value": -1.0,
+    "likely": 1.0, "unlikely": 0.15, "covers": 1.5, "strange": -0.7, "wanders": -0.4, "alien_name": -2.5,
+    "lacks_value": -1.0,
     "value_twice": -1.5, "person": -1.5, "not_to_you": -0.6, "word_twice": -0.4, "long": -0.3, "short": -1.0,
     "said": -3.0, "same_start": -0.25, "forced": -0.8, "broken": -1.5, "scripted": -1.5, "faults": -2.0, "near": 1.5,
     "lead": 1.0, "echo": -3.0,
 }  # fmt: skip
 FAITH_WEIGHTS: Weights = {
-    "bias": -1.0, "covers": 2.0, "strange": -0.8, "wanders": -0.5, "lacks_value": -1.0, "near": 3.0, "lead": 1.5,
-    "person": -1.0, "unlikely": 0.1, "likely": 0.3,
+    "bias": -1.0, "covers": 2.0, "strange": -0.8, "wanders": -0.5, "lacks_value": -1.0, "alien_name": -2.5,
+    "near": 3.0, "lead": 1.5, "person": -1.0, "unlikely": 0.1, "likely": 0.3,
 }  # fmt: skip
 
 

@@ -6,24 +6,17 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from generation.writer import profanity, values
+from generation.writer import avoiding, profanity, values
 from generation.writer.checks.copy import Copy, Rule, finding
 from generation.writer.types import Finding, Severity
 
-_SIGNS = {"exclamation": re.compile(r"[!！]"), "emoji": re.compile(r"[\u2600-\u27bf\U0001f000-\U0001faff]")}
-
 
 def avoided_words(copy: Copy) -> Iterator[Finding]:
-    """Words the brand avoids, whole and in any case; "exclamation marks" and "emoji" mean the signs."""
-    for entry in copy.brief.brand.avoid:
-        sign = next((p for word, p in _SIGNS.items() if entry.lower().startswith(word)), None)
-        if not entry.strip():
-            continue
-        pattern = sign or re.compile(rf"(?<!\w){re.escape(entry.strip())}(?!\w)", re.IGNORECASE)
-        for place in copy.texts:
-            for match in pattern.finditer(place[2]):
-                message = f"the brand avoids “{entry}”"
-                yield finding("words.avoided", Severity.BLOCKING, message, place, match.span())
+    """Words the brand avoids; see avoiding.py."""
+    for place in copy.texts:
+        for entry, match in avoiding.found(copy.brief.brand.avoid, place[2]):
+            message = f"the brand avoids “{entry}”"
+            yield finding("words.avoided", Severity.BLOCKING, message, place, match.span())
 
 
 def coarse_words(copy: Copy) -> Iterator[Finding]:
