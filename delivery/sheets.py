@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from campaigns.models import Channel
 from delivery import rendering
 from generation.models import Piece
+from personalize.core.spreadsheets import FORMULA, defuse
 
 ENCODING = "utf-8-sig"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Row = dict[str, str]
 
 
@@ -87,13 +87,8 @@ def read(content: bytes) -> list[Row]:
         return [{name: _armed(cell) for name, cell in row.items()} for row in csv.DictReader(text)]
 
 
-def defuse(cell: str) -> str:
-    """Spreadsheets run a cell that begins so as a formula (OWASP, CSV injection). `'` is doubled to stay readable."""
-    return f"'{cell}" if cell.startswith((*_FORMULA, "'")) else cell
-
-
 def _armed(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith((*_FORMULA, "'")) else cell
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith((*FORMULA, "'")) else cell
 
 
 def _google(piece: Piece) -> Row:

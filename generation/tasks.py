@@ -70,10 +70,24 @@ def start_due_runs(**_newer: object) -> None:
     time_limit=LIGHT_SOFT_SECONDS + 60,
 )
 def sweep(**_newer: object) -> None:
-    """Take back lost claims and wake writers for drafts that nobody is at."""
-    from generation import drafting
+    """Take back lost claims, wake writers for drafts that nobody is at, top up the planted pieces."""
+    from generation import drafting, planting
 
     drafting.sweep(now=timezone.now())
+    planting.sweep()
+
+
+@shared_task(
+    name="generation.seal_audit",
+    ignore_result=True,
+    soft_time_limit=LIGHT_SOFT_SECONDS,
+    time_limit=LIGHT_SOFT_SECONDS + 60,
+)
+def seal_audit(**_newer: object) -> None:
+    """Seal what the audit trail has gained. Two at once: the second finds the lock taken and leaves."""
+    from generation import audit
+
+    audit.seal()
 
 
 @shared_task(

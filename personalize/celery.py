@@ -16,6 +16,7 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "start due campaigns": {"task": "generation.start_due_runs", "schedule": 20.0},
     "return stale drafts": {"task": "generation.sweep", "schedule": 60.0},
+    "seal the audit trail": {"task": "generation.seal_audit", "schedule": 10.0},
     "embed what changed": {"task": "generation.embed_changed", "schedule": 120.0},
     "deliver what is due": {"task": "delivery.deliver_due", "schedule": 20.0},
     "settle stale deliveries": {"task": "delivery.sweep", "schedule": 60.0},

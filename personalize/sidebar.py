@@ -57,6 +57,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
                 "generation_modelversion_changelist",
                 "generation.view_modelversion",
             ),
+            ("Reviewers", "visibility", "generation_plant_changelist", "generation.view_plant"),
+            ("Audit trail", "link", "generation_pieceevent_changelist", "generation.view_pieceevent"),
             ("API keys", "key", "core_apikey_changelist", "core.view_apikey"),
             ("Users", "person", "auth_user_changelist", "auth.view_user"),
             ("Groups", "groups", "auth_group_changelist", "auth.view_group"),

@@ -516,6 +516,18 @@ class PieceEventFactory(DjangoModelFactory):
     revision = 1
 
 
+class PlantFactory(DjangoModelFactory):
+    """What is wrong with a planted piece; the piece is the caller's to make."""
+
+    class Meta:
+        model = generation.Plant
+
+    run = factory.SubFactory(RunFactory)
+    fault = generation.Fault.PROMISE
+    field = "body"
+    planted_by = factory.SubFactory(UserFactory)
+
+
 # -- handing over ------------------------------------------------------------------------------------
 
 

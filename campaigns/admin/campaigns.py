@@ -142,7 +142,9 @@ class CampaignPage(Page):
     )
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        waiting = Run.objects.filter(campaign=OuterRef("pk"), pieces__status="in_review").order_by()
+        waiting = Run.objects.filter(
+            campaign=OuterRef("pk"), pieces__status="in_review", pieces__planted=False
+        ).order_by()
         counted = waiting.values("campaign").annotate(n=Count("pieces")).values("n")
         found: QuerySet[Any] = super().get_queryset(request).select_related("brand", "segment")
         return found.annotate(waiting=Coalesce(Subquery(counted, output_field=IntegerField()), 0))
@@ -250,9 +252,9 @@ class CampaignPage(Page):
             Run.objects.filter(pk__in=[run.pk for run in runs])
             .order_by()
             .annotate(
-                total=Count("pieces"),
+                total=Count("pieces", filter=Q(pieces__planted=False)),
                 left=Count("pieces", filter=Q(pieces__status__in=("draft", "generating"))),
-                waiting=Count("pieces", filter=Q(pieces__status="in_review")),
+                waiting=Count("pieces", filter=Q(pieces__status="in_review", pieces__planted=False)),
                 sent=Count("pieces", filter=Q(pieces__status="delivered")),
             )
         )

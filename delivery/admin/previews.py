@@ -25,7 +25,7 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
     need(request, "generation.view_piece")
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
-    piece = Piece.objects.select_related("run__campaign__brand", "profile").filter(pk=pk).first()
+    piece = Piece.everything.select_related("run__campaign__brand", "profile").filter(pk=pk).first()
     if piece is None:
         raise Http404
     try:

@@ -32,7 +32,7 @@ def decide(
 ) -> HttpResponse | None:
     """First POST: the confirmation. Second, with the fingerprint: the decision, and how each piece fared."""
     need(request, "generation.review_piece")
-    pieces = Piece.objects.filter(pk__in=queryset.order_by().values("pk"), status=Status.IN_REVIEW)
+    pieces = Piece.everything.filter(pk__in=queryset.order_by().values("pk"), status=Status.IN_REVIEW)
     seen = request.POST.get("fingerprint", "")
     reason = request.POST.get("reason", "")
     if seen and reason not in RejectReason.values and verdict == "reject":
@@ -98,7 +98,7 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
 
 
 def _do(request: HttpRequest, revisions: dict[int, int], *, verdict: str, reason: str, note: str) -> None:
-    runs = list(Run.objects.filter(pieces__in=list(revisions)).distinct())
+    runs = list(Run.objects.filter(pieces__in=list(revisions)).distinct())  # joined: the planted too
     try:
         result = review.decide_many(
             verdict="approve" if verdict == "approve" else "reject",
@@ -112,5 +112,14 @@ def _do(request: HttpRequest, revisions: dict[int, int], *, verdict: str, reason
         return
     sentence = f"{result}."
     messages.success(request, sentence)
+    if result.planted:
+        messages.warning(request, _told(result.planted, verdict))
     for run in runs:
         log(request, run, f"Decided in bulk: {sentence}")
+
+
+def _told(planted: int, verdict: str) -> str:
+    many = f"{planted} of these pieces were" if planted > 1 else "One of these pieces was"
+    if verdict == "reject":
+        return f"{many} planted, known to be bad: well caught."
+    return f"{many} planted, known to be bad, and you let it pass unread. Nothing planted is ever sent."

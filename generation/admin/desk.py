@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import AbstractBaseUser
+from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
@@ -15,15 +18,17 @@ from django.urls import URLPattern, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_GET, require_POST
 
-from generation import review
+from generation import faults, planting, review
 from generation.admin import parts, texts
 from generation.admin.queue import MANY, RISKIEST_FIRST, TONE, QueuePage, narrowed, rule_in_words
-from generation.models import Finding, Piece, PieceEvent, RejectReason, Severity, Status
+from generation.models import Finding, Outcome, Piece, PieceEvent, Plant, RejectReason, Severity, Status
+from generation.review import reading
 from generation.transitions import StalePiece
 from personalize.core.admin_pages import attempt, log, need, person
 from personalize.core.errors import DomainError
 
 FILTERS_VAR = "_changelist_filters"
+_OPENED = "desk opened"
 KEYS = (
     ("a", "Approve"),
     ("r", "Reject: choose a reason, Enter sends"),
@@ -127,7 +132,9 @@ class DeskPage(QueuePage):
             products=[s for s in texts.sources(piece).values() if s.kind == "product"],
             unsent=parts.not_sent(piece),
             candidates=parts.candidates(piece),
-            history=PieceEvent.objects.filter(piece_id=piece.pk).order_by("-id")[:50],
+            history=parts.history(piece),
+            opened=_opened(piece, user),
+            told=planting.told(piece),
             reasons=RejectReason.choices,
             keys=KEYS,
             may_review=may_review,
@@ -178,7 +185,9 @@ class DeskPage(QueuePage):
             request,
             piece,
             "Approved",
-            lambda: review.approve(piece_id=pk, revision=_revision(request), by=person(request), note=note),
+            lambda seconds: review.approve(
+                piece_id=pk, revision=_revision(request), by=person(request), note=note, seconds=seconds
+            ),
         )
 
     @method_decorator(require_POST)
@@ -194,8 +203,13 @@ class DeskPage(QueuePage):
             request,
             piece,
             "Rejected",
-            lambda: review.reject(
-                piece_id=pk, revision=_revision(request), by=person(request), reason=reason, note=note
+            lambda seconds: review.reject(
+                piece_id=pk,
+                revision=_revision(request),
+                by=person(request),
+                reason=reason,
+                note=note,
+                seconds=seconds,
             ),
         )
 
@@ -208,7 +222,7 @@ class DeskPage(QueuePage):
             request,
             piece,
             "Sent back to be written again",
-            lambda: review.write_again(
+            lambda _: review.write_again(
                 piece_id=pk, revision=_revision(request), by=person(request), steer=steer
             ),
         )
@@ -245,26 +259,38 @@ class DeskPage(QueuePage):
         piece = self.load(request, pk)
         fields = parts.posted_fields(piece, request)
         try:
-            review.edit(piece_id=pk, revision=_revision(request), fields=fields, by=person(request))
+            edited = review.edit(piece_id=pk, revision=_revision(request), fields=fields, by=person(request))
         except DomainError as error:
             messages.error(request, _told(error, piece))
             # What was typed stays in the form; the revision is the new one, so that saving again is a choice.
             return self.desk(request, self.load(request, pk), draft=fields, status=error.status)
+        if edited.planted and edited.status == Status.WITHDRAWN:
+            return _tell_of_plant(request, edited, _filters(request))
         log(request, piece, "Text edited.")
         messages.success(request, "Saved and checked again. Somebody else approves what you wrote.")
         return HttpResponseRedirect(_desk_url(pk, _filters(request)))
 
     def _decide(
-        self, request: HttpRequest, piece: Piece, done: str, deed: Callable[[], object]
+        self, request: HttpRequest, piece: Piece, done: str, deed: Callable[[int | None], Piece]
     ) -> HttpResponse:
         """One decision, then the next piece of the queue; a refusal stays on this one and says why."""
         chosen = _filters(request)
+        seconds = _seconds(request, piece)
         try:
-            deed()
+            decided = deed(seconds)
         except DomainError as error:
             messages.error(request, _told(error, piece))
             return HttpResponseRedirect(_desk_url(piece.pk, chosen))
+        if decided.planted and decided.status == Status.WITHDRAWN:
+            return _tell_of_plant(request, decided, chosen)
         log(request, piece, f"{done}.")
+        if reading.is_hasty(piece.fields, seconds):
+            words = faults.word_count(piece.fields)
+            messages.warning(
+                request,
+                f"Piece {piece.pk} has {words} words and was decided after {seconds} "
+                f"second{'' if seconds == 1 else 's'}. Undo it if you had not read it.",
+            )
         queue = narrowed(self.get_queryset(request), QueryDict(chosen)).order_by(*RISKIEST_FIRST)
         bare = (
             queue.exclude(pk=piece.pk)
@@ -302,7 +328,7 @@ def _decided(request: HttpRequest) -> dict[str, Any] | None:
     given = request.GET.get("decided", "")
     if not (given.isascii() and given.isdecimal() and len(given) < 19):
         return None
-    status = Piece.objects.filter(pk=int(given)).values_list("status", flat=True).first()
+    status = Piece.everything.filter(pk=int(given)).values_list("status", flat=True).first()
     if status is None:
         return None
     words = {
@@ -311,6 +337,36 @@ def _decided(request: HttpRequest) -> dict[str, Any] | None:
         Status.DRAFT: "sent back to be written again",
     }.get(Status(status), "decided")
     return {"pk": int(given), "words": words, "undoable": status in (Status.APPROVED, Status.REJECTED)}
+
+
+def _opened(piece: Piece, user: AbstractBaseUser) -> str:
+    """When this text was shown to this person, signed: the form brings it back with the decision."""
+    return signing.dumps([piece.pk, piece.revision, user.pk, int(time.time())], salt=_OPENED)
+
+
+def _seconds(request: HttpRequest, piece: Piece) -> int | None:
+    """How long the person had this text open; None when the form does not say."""
+    try:
+        given = signing.loads(request.POST.get("opened", "")[:300], salt=_OPENED)
+    except signing.BadSignature:
+        return None
+    if given[:3] != [piece.pk, piece.revision, person(request).pk]:
+        return None
+    return max(0, int(time.time()) - int(given[3]))
+
+
+def _tell_of_plant(request: HttpRequest, piece: Piece, chosen: str) -> HttpResponse:
+    """At once, and on the piece's own page, where its fault is shown."""
+    row = Plant.objects.get(piece_id=piece.pk)
+    if row.outcome == Outcome.MISSED:
+        messages.error(
+            request,
+            "That piece was planted, known to be bad, and you approved it. It will never be sent. "
+            f"What was wrong: {row.get_fault_display().lower()}.",
+        )
+    else:
+        messages.success(request, "Well caught: that piece was planted, known to be bad.")
+    return HttpResponseRedirect(_desk_url(piece.pk, chosen))
 
 
 def _revision(request: HttpRequest) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from generation.admin import texts
-from generation.models import Finding, Piece
+from generation.models import Finding, Piece, PieceEvent, Status
 from generation.writer import values
 
 
@@ -107,3 +107,27 @@ def not_sent(piece: Piece) -> list[str]:
         if held
     ]
     return [*known, "the CRM's id"]
+
+
+HISTORY_SHOWN = 50
+
+
+def history(piece: Piece) -> list[PieceEvent]:
+    """The audit rows of the piece, the newest first.
+
+    Of a planted piece that is not decided yet: those of the writing of its kind, since its own would give it away.
+    """
+    rows = PieceEvent.objects.filter(piece_id=piece.pk).order_by("-id")
+    if piece.planted and piece.status == Status.IN_REVIEW:
+        alike = (
+            Piece.objects.filter(run_id=piece.run_id, profile_id=piece.profile_id, channel=piece.channel)
+            .values_list("pk", flat=True)
+            .first()
+        )
+        written = PieceEvent.objects.filter(piece_id=alike, actor_id=None).order_by("-id")
+        edits = rows.filter(from_status=Status.IN_REVIEW, to_status=Status.IN_REVIEW)
+        return [*edits[:HISTORY_SHOWN], *written.filter(to_status__in=_WRITING)[:HISTORY_SHOWN]]
+    return list(rows[:HISTORY_SHOWN])
+
+
+_WRITING = (Status.GENERATING, Status.IN_REVIEW)

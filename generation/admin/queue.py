@@ -38,7 +38,7 @@ TONE = {
 
 def waiting(pieces: QuerySet[Piece] | None = None) -> str:
     """How many pieces are in review, in words; empty for none."""
-    found = (Piece.objects.all() if pieces is None else pieces).filter(status=Status.IN_REVIEW)
+    found = (Piece.everything.all() if pieces is None else pieces).filter(status=Status.IN_REVIEW)
     count = found.order_by()[: MANY + 1].count()
     return "" if not count else f"{MANY:,}+" if count > MANY else f"{count:,}"
 
@@ -179,7 +179,7 @@ def _chips(request: HttpRequest) -> list[dict[str, Any]]:
     chips = []
     for value, label in (("", "All"), ("blocking", "Blocked"), ("warning", "Warnings"), ("clean", "Clean")):
         chosen = others | ({"findings": value} if value else {})
-        count = narrowed(Piece.objects.all(), chosen).order_by()[: MANY + 1].count()
+        count = narrowed(Piece.everything.all(), chosen).order_by()[: MANY + 1].count()
         chips.append(
             {
                 "label": label,
@@ -213,9 +213,9 @@ class QueuePage(Page):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         current = Finding.objects.filter(revision=F("piece__revision")).order_by("id")
+        # With the planted ones: on these pages they look like any other.
         return (
-            super()
-            .get_queryset(request)
+            Piece.everything.order_by(*RISKIEST_FIRST)
             .select_related("run__campaign", "profile", "model_version")
             .defer("candidates", "profile__attributes")
             .prefetch_related(Prefetch("findings", queryset=current, to_attr="current_findings"))

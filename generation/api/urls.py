@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from generation.api import deciding, metrics, pieces, runs
+from generation.api import audit, deciding, metrics, pieces, runs
 from personalize.core.metrics import register
 
 register("pieces", metrics.pieces)
@@ -13,6 +13,7 @@ urlpatterns = [
     path("runs/<int:run_id>/cancel", runs.CancelRunView.as_view(), name="api-run-cancel"),
     path("runs/<int:run_id>/approve-clean", runs.ApproveCleanView.as_view(), name="api-run-approve-clean"),
     path("runs/<int:run_id>/pieces", pieces.RunPiecesView.as_view(), name="api-run-pieces"),
+    path("audit", audit.AuditView.as_view(), name="api-audit"),
     path("pieces", pieces.PiecesView.as_view(), name="api-pieces"),
     path("pieces/decide", deciding.DecideView.as_view(), name="api-decide"),
     path("pieces/<int:piece_id>/approve", deciding.ApproveView.as_view(), name="api-piece-approve"),

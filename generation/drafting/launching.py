@@ -27,9 +27,9 @@ from campaigns.models import (
     ScheduleKind,
 )
 from campaigns.models.channels import AD_CHANNELS, PERSONAL_CHANNELS
-from generation import transitions, versions
+from generation import planting, transitions, versions
 from generation.drafting import queueing
-from generation.models import Piece, Status
+from generation.models import Piece, Plant, Status
 from personalize.core.errors import DomainError, NotAllowed
 
 log = structlog.get_logger(__name__)
@@ -149,7 +149,8 @@ def compose(
 def cancel(*, run: Run, by: AbstractBaseUser | None) -> Run:
     """Close the run for good and take back what has not left: drafts, texts in review, approved pieces."""
     run = runs.cancel(run=run, by=by)
-    pieces = Piece.objects.filter(run=run)
+    pieces = Piece.everything.filter(run=run)
+    planting.void(Plant.objects.filter(run=run))
     for status in (Status.DRAFT, Status.GENERATING, Status.IN_REVIEW, Status.APPROVED, Status.FAILED):
         transitions.advance_many(
             pieces,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+from datetime import datetime
+
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.management.base import CommandError
+from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -18,6 +22,17 @@ def person(username: str) -> AbstractBaseUser:
     if found is None:
         raise CommandError(f"There is no active user '{username}'. `manage.py createsuperuser` makes one.")
     return found
+
+
+def moment(given: str) -> datetime:
+    """A day or a time of the command line; without a zone, of the server's."""
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{given!r} is no day or time: write 2026-01-31 or 2026-01-31T09:00."
+        ) from None
+    return at if at.tzinfo else timezone.make_aware(at)
 
 
 def run_of(number: int) -> Run:

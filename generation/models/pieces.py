@@ -156,7 +156,7 @@ class Piece(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["run", "status"], name="piece_run_status"),
+            models.Index(fields=["run", "status"], include=["planted"], name="piece_run_status"),
             models.Index(
                 fields=["-blocking", "-warnings", "score", "id"],
                 name="piece_queue",

@@ -14,8 +14,8 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from campaigns.models import ReviewPolicy, Run
-from generation import transitions
-from generation.models import Piece, Status
+from generation import planting, transitions
+from generation.models import How, Outcome, Piece, Status
 from generation.review import rules, single
 from personalize.core.errors import DomainError, InvalidInput
 
@@ -40,6 +40,7 @@ class BulkResult:
     rejected: int = 0
     changed: int = 0
     blocked: int = 0
+    planted: int = 0  # known to be bad: neither approved nor rejected, and counted for who decided
     refused: dict[int, str] = field(default_factory=dict)  # piece id -> why, for every piece not decided
 
     @property
@@ -54,7 +55,8 @@ class BulkResult:
                 (self.rejected, "rejected"),
                 (self.changed, "had changed"),
                 (self.blocked, "blocked by findings"),
-                (len(self.refused) - self.changed - self.blocked, "not allowed"),
+                (self.planted, "planted to see who reads"),
+                (len(self.refused) - self.changed - self.blocked - self.planted, "not allowed"),
             )
             if count
         ]
@@ -148,9 +150,10 @@ def _decide_batch(
     result: BulkResult,
 ) -> None:
     rows = (
-        Piece.objects.filter(pk__in=ids)
+        Piece.everything.filter(pk__in=ids)
         .select_related("run__campaign")
         .only(
+            "planted",
             "status",
             "revision",
             "blocking",
@@ -167,6 +170,12 @@ def _decide_batch(
     for piece in rows:
         seen.add(piece.pk)
         obstacle = _obstacle(piece, verdict, by, revisions)
+        if obstacle is None and piece.planted:
+            outcome = Outcome.MISSED if verdict == "approve" else Outcome.CAUGHT
+            planting.decide(piece, outcome, by=by, how=How.TOGETHER, note=note)
+            result.refused[piece.pk] = "It was planted, known to be bad: it was never to be sent."
+            result.planted += 1
+            continue
         if obstacle is None:
             allowed.append(piece.pk)
             continue

@@ -12,9 +12,9 @@ from django.db import transaction
 
 from campaigns import briefs
 from campaigns.models import RunStatus
-from generation import checking, drafting, texts, transitions
+from generation import checking, drafting, planting, texts, transitions
 from generation.drafting import queueing
-from generation.models import Piece, Status
+from generation.models import Outcome, Piece, Status
 from generation.review import rules
 from personalize.core.errors import InvalidInput
 
@@ -51,6 +51,9 @@ def edit(
     if digest == piece.text_hash:
         return piece
     said = texts.all_text(new)
+    if piece.planted and not planting.still_faulty(piece, new):
+        planting.decide(piece, Outcome.CAUGHT, by=by, note=note or "the fault was edited out")
+        return piece
     ledger = [row for row in piece.ledger if row["text"] in said]  # of the units that still stand
     found = checking.findings_for(
         fields=new, brief=piece.run.brief, channel=piece.channel, reader=piece.reader, ledger=ledger
@@ -100,6 +103,9 @@ def write_again(
     if piece.status not in (Status.IN_REVIEW, Status.REJECTED):
         label = Status(piece.status).label.lower()
         raise rules.NotInReview(f"This piece is {label}: it cannot be written again. Reopen it first.")
+    if piece.planted:
+        planting.decide(piece, Outcome.CAUGHT, by=by, note="sent back to be written again")
+        return piece
     transitions.advance(
         piece,
         Status.DRAFT,
@@ -133,6 +139,9 @@ def withdraw(*, piece_id: int, by: AbstractBaseUser, note: str = "") -> Piece:
     """Take a piece out for good. One that is on its way or delivered raises InvalidTransition."""
     rules.check_may(by, rules.REVIEW, "withdraw pieces")
     piece = rules.seen(piece_id)
+    if piece.planted:
+        planting.decide(piece, Outcome.VOID, by=by, note=note)
+        return piece
     transitions.advance(piece, Status.WITHDRAWN, actor=by, note=note, claim=None, lease_until=None)
     return piece
 

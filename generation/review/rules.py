@@ -88,7 +88,7 @@ def can_edit(piece: Piece, by: AbstractBaseUser) -> bool:
 
 def seen(piece_id: int, revision: int | None = None) -> Piece:
     """The piece as the person saw it. StalePiece if it is gone or, given a revision, has another text by now."""
-    piece = Piece.objects.select_related("run").filter(pk=piece_id).first()
+    piece = Piece.everything.select_related("run").filter(pk=piece_id).first()
     if piece is None:
         raise transitions.StalePiece("This piece is gone: its reader was erased.")
     if revision is not None and piece.revision != revision:

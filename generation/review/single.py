@@ -6,15 +6,19 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 
-from generation import transitions
-from generation.models import Piece, RejectReason, Status
-from generation.review import rules
+from generation import planting, transitions
+from generation.models import Outcome, Piece, RejectReason, Status
+from generation.review import reading, rules
 from personalize.core.errors import InvalidInput
 
 
 @transaction.atomic
-def approve(*, piece_id: int, revision: int, by: AbstractBaseUser, note: str = "") -> Piece:
-    """Approve exactly the text of this revision.
+def approve(
+    *, piece_id: int, revision: int, by: AbstractBaseUser, note: str = "", seconds: int | None = None
+) -> Piece:
+    """Approve exactly the text of this revision. A planted piece is not approved: it is withdrawn, as a miss.
+
+    `seconds` is how long the person had it open, where that was measured.
 
     Raises NotAllowed, StalePiece, NotInReview, Blocked or OwnEdit; then nothing changed.
     """
@@ -22,11 +26,17 @@ def approve(*, piece_id: int, revision: int, by: AbstractBaseUser, note: str = "
     piece = rules.seen(piece_id, revision)
     if obstacle := rules.obstacle_of(piece, by):
         raise obstacle
+    hasty = reading.is_hasty(piece.fields, seconds)
+    if piece.planted:
+        planting.decide(piece, Outcome.MISSED, by=by, note=note, seconds=seconds, is_hasty=hasty)
+        return piece
     transitions.advance(
         piece,
         Status.APPROVED,
         actor=by,
         note=note,
+        seconds=seconds,
+        is_hasty=hasty,
         approved_hash=piece.text_hash,
         reviewed_by=by,
         reviewed_at=timezone.now(),
@@ -36,8 +46,16 @@ def approve(*, piece_id: int, revision: int, by: AbstractBaseUser, note: str = "
 
 
 @transaction.atomic
-def reject(*, piece_id: int, revision: int, by: AbstractBaseUser, reason: str, note: str = "") -> Piece:
-    """Reject the text of this revision, with a reason of RejectReason.
+def reject(
+    *,
+    piece_id: int,
+    revision: int,
+    by: AbstractBaseUser,
+    reason: str,
+    note: str = "",
+    seconds: int | None = None,
+) -> Piece:
+    """Reject the text of this revision, with a reason of RejectReason. A planted piece is withdrawn, as caught.
 
     Raises NotAllowed, InvalidInput, StalePiece or NotInReview; then nothing changed.
     """
@@ -47,12 +65,18 @@ def reject(*, piece_id: int, revision: int, by: AbstractBaseUser, reason: str, n
     if piece.status != Status.IN_REVIEW:
         label = Status(piece.status).label.lower()
         raise rules.NotInReview(f"This piece is {label}: only pieces in review can be rejected.")
+    hasty = reading.is_hasty(piece.fields, seconds)
+    if piece.planted:
+        planting.decide(piece, Outcome.CAUGHT, by=by, note=note, seconds=seconds, is_hasty=hasty)
+        return piece
     transitions.advance(
         piece,
         Status.REJECTED,
         actor=by,
         reason=reason,
         note=note,
+        seconds=seconds,
+        is_hasty=hasty,
         reviewed_by=by,
         reviewed_at=timezone.now(),
         reject_reason=reason,

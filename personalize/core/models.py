@@ -20,6 +20,7 @@ class Scope(models.TextChoices):
     PIECES_REVIEW = "pieces:review", "Approve and reject pieces"
     COMPOSE = "compose", "Write one piece now"
     OUTCOMES_WRITE = "outcomes:write", "Report what came back"
+    AUDIT_READ = "audit:read", "Read the audit trail"
 
 
 class ApiKey(models.Model):

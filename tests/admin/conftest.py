@@ -14,10 +14,10 @@ from django.test import Client
 
 from campaigns.models import ReviewPolicy
 from delivery.management.commands import setup_roles
-from generation.models import Status
+from generation.models import PieceEvent, Status
 from tests import factories
 
-ROLES = ("Writers", "Reviewers", "Senders", "Operators")
+ROLES = ("Writers", "Reviewers", "Senders", "Operators", "Leads")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -64,6 +64,8 @@ def world(db: None) -> SimpleNamespace:
     unknown = factories.PieceFactory(run=run, status=Status.UNKNOWN)
     delivery = factories.DeliveryFactory(piece=unknown, status="unknown")
     event = factories.EventFactory(profile=piece.profile)
+    planted = factories.PieceFactory(run=run, planted=True, status=Status.WITHDRAWN)
+    plant = factories.PlantFactory(piece_id=planted.pk, run=run, outcome="void")
     return SimpleNamespace(
         campaign=campaign,
         brand=campaign.brand,
@@ -77,6 +79,8 @@ def world(db: None) -> SimpleNamespace:
         event=event,
         product=event.product,
         version=piece.model_version,
+        audited=PieceEvent.objects.get(),
+        plant=plant,
         export=factories.ExportFileFactory(run=run),
         importing=factories.ImportFactory(),
         rule=factories.TraitRuleFactory(),

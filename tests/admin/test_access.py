@@ -14,7 +14,7 @@ from generation.models import Piece, Status
 from tests.admin import addresses
 from tests.admin.conftest import ROLES
 
-W, R, S, O = ROLES  # noqa: E741
+W, R, S, O, L = ROLES  # noqa: E741
 ALL = frozenset(ROLES)
 NOT = None  # the method does not exist there: 405
 
@@ -26,6 +26,9 @@ MAY: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {
     "generation_piece_reopen": (NOT, frozenset({R})),
     "generation_piece_retry": (NOT, frozenset({W, S, O})),
     "generation_piece_edit": (NOT, frozenset({W})),
+    "generation_pieceevent_export": (frozenset({L}), NOT),
+    "generation_pieceevent_verify": (NOT, frozenset({L})),
+    "generation_plant_rate": (NOT, frozenset({L})),
     "generation_modelversion_promote": (frozenset({O}), frozenset({O})),
     "generation_modelversion_roll_back": (frozenset({O}), frozenset({O})),
     "campaigns_campaign_launch": (frozenset({W, S, O}), frozenset({W, S, O})),
@@ -53,6 +56,8 @@ MAY: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {
 LISTS: dict[str, tuple[frozenset[str], frozenset[str], frozenset[str]]] = {
     "generation_piece": (ALL, frozenset(), frozenset()),
     "generation_modelversion": (ALL, frozenset(), frozenset()),
+    "generation_pieceevent": (frozenset({L}), frozenset(), frozenset()),
+    "generation_plant": (frozenset({L}), frozenset(), frozenset()),
     "campaigns_campaign": (ALL, frozenset({W}), frozenset({W})),
     "campaigns_run": (ALL, frozenset(), frozenset()),
     "campaigns_brand": (ALL, frozenset({W}), frozenset({W})),

@@ -152,6 +152,8 @@ OPERATIONS = [
         lambda w: (f"runs/{w.run.pk}/pieces?channel=email", None)),
     _op("list_pieces", "GET pieces", "pieces:read", "generation.view_piece", 200,
         lambda w: (f"pieces?status=in_review&campaign=spring&run={w.run.pk}&profile=c-0", None)),
+    _op("list_audit_rows", "GET audit", "audit:read", "generation.export_pieceevent", 200,
+        lambda w: ("audit?after=0&limit=10", None)),
     _op("get_piece", "GET pieces/<int:piece_id>", "pieces:read", "generation.view_piece", 200,
         lambda w: (f"pieces/{w.piece.pk}", None)),
     _op("decide_pieces", "POST pieces/decide", "pieces:review", "generation.review_piece", 200,

@@ -37,6 +37,13 @@ ROLES: dict[str, tuple[str, ...]] = {
         "generation.edit_piece",
     ),
     "Reviewers": ("generation.review_piece",),
+    # Who leads the review sees how it is done, and decides nothing: the two would test themselves.
+    "Leads": (
+        "generation.view_plant",
+        "generation.plant_piece",
+        "generation.view_pieceevent",
+        "generation.export_pieceevent",
+    ),
     "Senders": ("campaigns.launch_campaign", "campaigns.send_campaign", "campaigns.view_suppression"),
     "Operators": (
         "campaigns.launch_campaign",
@@ -88,7 +95,7 @@ def setup() -> dict[str, int]:
 
 class Command(BaseCommand):
     help = (
-        "Create the groups Writers, Reviewers, Senders, Operators and Integrations "
+        "Create the groups Writers, Reviewers, Leads, Senders, Operators and Integrations "
         "with their permissions, or bring them up to date."
     )
 
