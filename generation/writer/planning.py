@@ -50,6 +50,7 @@ class _Material:
     facts: tuple[Fact, ...]  # the parts of the brief's facts, most relevant first
     traits: tuple[str, ...]  # ids, the one to begin with first
     nearest: dict[str, str]  # trait id -> fact id
+    sizes: dict[str, int]  # fact id -> characters, values in their places
     close: frozenset[str]  # traits near enough to that fact to be told in one sentence with it
     products: tuple[Product, ...]
     rng: random.Random
@@ -128,12 +129,18 @@ def _plan_one(
         facts=ordered,
         traits=tuple(sorted(traits, key=beginning)),
         nearest=nearest,
+        sizes={fact_id: len(text) for fact_id, text in shown.items()},
         close=frozenset(close),
         products=request.products,
         rng=rng,
     )
     units = _BY_CHANNEL[request.channel](material)
     return tuple(_fit(material, units))
+
+
+def _short_first(m: _Material, chosen: Sequence[Fact], musts: Sequence[Fact], size: int) -> list[Fact]:
+    """Facts for a short field: those that must be there, then those that fit as they are, the most relevant first."""
+    return sorted(chosen, key=lambda f: (f not in musts, m.sizes[f.id] > size))
 
 
 def _unit(m: _Material, label: str, move: str, *sources: str) -> PlanUnit:
@@ -174,7 +181,10 @@ def _email(m: _Material) -> list[PlanUnit]:
     )
     rest = [f for f in body_facts if f is not bridge]
 
-    units = [_unit(m, "S", "hook", first or (bridge.id if bridge else "goal"))]
+    subject = first or (bridge.id if bridge else "goal")
+    if first and not telling.topic(trait_ids(m.request)[first]) and len(rest) > 3:
+        subject = rest.pop(0).id  # a title of a trait that is no thing ("works nights") is seldom a good one
+    units = [_unit(m, "S", "hook", subject)]
     preview = rest.pop() if len(rest) > 3 else (close[0] if close else bridge)  # rather a fact of its own
     units.append(_unit(m, "P", "offer", *([preview.id] if preview else ["goal"])))
     units.append(greeting())
@@ -208,8 +218,8 @@ def _relabel(unit: PlanUnit, label: str) -> PlanUnit:
 
 def _google(m: _Material) -> list[PlanUnit]:
     musts = _musts(m)
-    ordered = [*musts, *(f for f in m.facts if f not in musts)]
     spec = channels.SPECS[Channel.GOOGLE_RSA]
+    ordered = _short_first(m, m.facts, musts, spec.field("headlines").limit)
     headlines = [_unit(m, "H", "benefit", f.id) for f in ordered[:6]]
     for source, text in (("brand", m.brief.brand.name), ("cta", m.brief.cta)):
         fits = channels.length(text, channels.Measure.DOUBLE_WIDTH) <= spec.field("headlines").limit
@@ -220,6 +230,7 @@ def _google(m: _Material) -> list[PlanUnit]:
         again = ordered[goal % len(ordered)].id if ordered else "goal"
         headlines.append(_unit(m, "H", "hook", again))
         goal += 1
+    ordered = _short_first(m, m.facts, musts, spec.field("descriptions").limit)
     descriptions = [_unit(m, "D", "offer", f.id) for f in ordered[:4]]
     while len(descriptions) < spec.field("descriptions").planned[0]:
         again = ordered[(len(descriptions) + 1) % len(ordered)].id if ordered else "goal"
@@ -227,26 +238,29 @@ def _google(m: _Material) -> list[PlanUnit]:
     return headlines[: spec.field("headlines").planned[1]] + descriptions
 
 
-def _first_facts(m: _Material, count: int) -> list[str]:
-    """Ids of the facts an ad leads with: those that must be there, then the most relevant."""
+def _one_each(m: _Material, *sizes: int) -> list[str]:
+    """A fact for each field of an ad, given the characters it has room for; no fact twice while others last."""
     musts = _musts(m)
-    chosen = [*musts, *(f for f in m.facts if f not in musts)]
-    ids = [f.id for f in chosen] or ["goal"]
-    return [ids[i % len(ids)] for i in range(count)]
+    chosen: list[str] = []
+    for number, size in enumerate(sizes):
+        ordered = _short_first(m, m.facts, musts if number == 0 else (), size)
+        fresh = [f.id for f in ordered if f.id not in chosen] or [f.id for f in ordered]
+        chosen.append(fresh[0] if fresh else "goal")
+    return chosen
 
 
 def _meta(m: _Material) -> list[PlanUnit]:
-    one, two, three = _first_facts(m, 3)
+    one, two, three = _one_each(m, 120, 40, 30)
     return [_unit(m, "T", "offer", one), _unit(m, "MH", "hook", two), _unit(m, "MD", "proof", three)]
 
 
 def _linkedin(m: _Material) -> list[PlanUnit]:
-    one, two = _first_facts(m, 2)
+    one, two = _one_each(m, 145, 70)
     return [_unit(m, "LI", "offer", one), _unit(m, "LH", "hook", two)]
 
 
 def _sms(m: _Material) -> list[PlanUnit]:
-    (one,) = _first_facts(m, 1)
+    (one,) = _one_each(m, 120)
     units = [_unit(m, "X", "offer", one)]
     links = values.links(m.brief)
     if links:
@@ -255,7 +269,7 @@ def _sms(m: _Material) -> list[PlanUnit]:
 
 
 def _push(m: _Material) -> list[PlanUnit]:
-    one, two = _first_facts(m, 2)
+    one, two = _one_each(m, 110, 40)
     return [_unit(m, "PT", "hook", two), _unit(m, "PB", "offer", one)]
 
 

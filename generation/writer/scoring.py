@@ -107,7 +107,7 @@ class Judge:
         found = []
         for attempt, text in zip(attempts, shown, strict=True):
             told = features(aim, attempt)
-            told |= self._meaning(aim, text, vectors)
+            told |= self._meaning(aim, text, vectors, told["covers"])
             found.append(
                 Verdict(_weigh(told, WEIGHTS), 1 / (1 + math.exp(-_weigh(told, FAITH_WEIGHTS))), told)
             )
@@ -124,9 +124,12 @@ class Judge:
         self._vectors.update(zip(missing, self._embedder.embed(missing), strict=True) if missing else ())
         return self._vectors
 
-    def _meaning(self, aim: Aim, text: str, vectors: Mapping[str, list[float]]) -> dict[str, float]:
+    def _meaning(
+        self, aim: Aim, text: str, vectors: Mapping[str, list[float]], covers: float
+    ) -> dict[str, float]:
+        """What meaning adds; without vectors nearness is guessed from the words."""
         if not vectors:
-            return {"near": 0.5, "lead": 0.1, "echo": 0.0}
+            return {"near": 0.5 + 0.45 * min(covers, 1.0), "lead": 0.1, "echo": 0.0}
         own = vectors[text]
 
         def to(other: str) -> float:
@@ -163,8 +166,8 @@ def features(aim: Aim, attempt: Attempt) -> dict[str, float]:
     return {
         "bias": 1.0,
         "title": float(title),
-        "likely": sum(attempt.logprobs) / max(len(attempt.logprobs), 1),
-        "unlikely": sum(lowest) / max(len(lowest), 1),
+        "likely": sum(attempt.logprobs) / len(attempt.logprobs) if lowest else USUAL_LIKELY,
+        "unlikely": sum(lowest) / len(lowest) if lowest else USUAL_UNLIKELY,
         "covers": len(told & wanted) / max(min(len(wanted), 3 if title else 8), 1),
         "strange": min(strange, 4.0),
         "wanders": min(wandering, 4.0),
@@ -216,17 +219,25 @@ def _start(text: str) -> str:
 
 Weights = Mapping[str, float]
 
+# Fitted on 782 candidates for 182 units of four brands, judged good, weak, unfaithful or nonsense by eye (logistic
+# regression, five folds over units: the best of a unit is good in 59 % of units where 63 % have a good one, and
+# unfaithful or nonsense in 18 %; 37 % and 43 % with weights set by hand, 53 % and 23 % by likelihood alone). Features
+# too rare among them for a fit keep a weight set by hand: those from `alien_name` on.
 WEIGHTS: Weights = {
-    "likely": 1.0, "unlikely": 0.15, "covers": 1.5, "strange": -0.7, "wanders": -0.4, "alien_name": -2.5,
-    "lacks_value": -1.0,
-    "value_twice": -1.5, "person": -1.5, "not_to_you": -0.6, "word_twice": -0.4, "long": -0.3, "short": -1.0,
-    "said": -3.0, "same_start": -0.25, "forced": -0.8, "broken": -1.5, "scripted": -1.5, "faults": -2.0, "near": 1.5,
-    "lead": 1.0, "echo": -3.0,
+    "bias": -8.3, "likely": 0.87, "unlikely": 0.85, "near": 9.36, "lead": 0.41, "covers": 1.3, "strange": -1.44,
+    "wanders": 0.1, "long": -2.46, "not_to_you": -0.62, "person": -0.44, "same_start": -0.47, "title": 0.56,
+    "word_twice": -0.51, "echo": -2.09,
+    "alien_name": -2.5, "lacks_value": -0.7, "value_twice": -1.5, "forced": -0.5, "short": -0.7, "said": -1.0,
+    "broken": -1.0, "faults": -2.0,
 }  # fmt: skip
+# The same for "neither unfaithful nor nonsense". Below 0.3 lie 75 % of the bad candidates and 4 % of the good.
 FAITH_WEIGHTS: Weights = {
-    "bias": -1.0, "covers": 2.0, "strange": -0.8, "wanders": -0.5, "lacks_value": -1.0, "alien_name": -2.5,
-    "near": 3.0, "lead": 1.5, "person": -1.0, "unlikely": 0.1, "likely": 0.3,
+    "bias": -0.6, "likely": 1.05, "unlikely": 1.0, "near": 3.33, "lead": 0.87, "strange": -0.78, "wanders": -1.42,
+    "long": -2.34, "person": -2.74, "scripted": 2.54,
+    "alien_name": -2.5, "lacks_value": -0.7, "broken": -1.0,
 }  # fmt: skip
+# What the tokens of a good line are worth on average, for texts of writers that do not tell.
+USUAL_LIKELY, USUAL_UNLIKELY = -0.48, -1.32
 
 
 def _weigh(told: Mapping[str, float], weights: Weights) -> float:

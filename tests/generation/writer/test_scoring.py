@@ -45,7 +45,7 @@ REQUEST = small.requests(1)[0]
 
 def verdicts(unit: PlanUnit, *texts: str, said: tuple[str, ...] = ()) -> list[scoring.Verdict]:
     aim = aims.of(small.brief(), REQUEST, unit, said)
-    attempts = [scoring.Attempt(t, (-1.0,) * 8, faults=aims.faults(small.brief(), REQUEST, t)) for t in texts]
+    attempts = [scoring.Attempt(t, (-0.4,) * 8, faults=aims.faults(small.brief(), REQUEST, t)) for t in texts]
     return scoring.Judge().judge(aim, attempts)
 
 
