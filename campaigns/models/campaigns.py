@@ -40,6 +40,7 @@ class ScheduleKind(models.TextChoices):
 
 class ReviewPolicy(models.TextChoices):
     READ_ALL = "read_all", "A person reads and decides every piece"
+    BY_SAMPLE = "by_sample", "A random sample of the clean pieces is read; what it shows decides for the rest"
     CLEAN_TOGETHER = "clean_together", "A person may decide all pieces without findings together"
 
 

@@ -3,6 +3,14 @@
 from generation.models.audit import AuditSeal, PieceEvent
 from generation.models.pieces import Finding, Piece, RejectReason, Severity
 from generation.models.planting import Fault, How, Outcome, Plant, PlantingRate
+from generation.models.sampling import (
+    Reading,
+    Risk,
+    SampleDraw,
+    SamplePlan,
+    SampleStratum,
+    StratumState,
+)
 from generation.models.statuses import Status
 from generation.models.versions import ModelVersion, VersionAction, VersionEvent, VersionState
 
@@ -17,9 +25,15 @@ __all__ = [
     "PieceEvent",
     "Plant",
     "PlantingRate",
+    "Reading",
     "RejectReason",
+    "Risk",
+    "SampleDraw",
+    "SamplePlan",
+    "SampleStratum",
     "Severity",
     "Status",
+    "StratumState",
     "VersionAction",
     "VersionEvent",
     "VersionState",

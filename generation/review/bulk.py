@@ -121,6 +121,10 @@ def approve_clean(
     Raises PolicyForbids unless the campaign's review policy lets clean pieces be decided together.
     """
     rules.check_may(by, rules.REVIEW, "approve pieces")
+    if run.campaign.review_policy == ReviewPolicy.BY_SAMPLE:
+        raise PolicyForbids(
+            "This campaign approves by sample: draw one on the run's page, read it and pass it."
+        )
     if run.campaign.review_policy != ReviewPolicy.CLEAN_TOGETHER:
         raise PolicyForbids(
             "This campaign wants every piece read. Change its review policy to decide clean pieces together."
@@ -229,6 +233,10 @@ def _obstacle(
 
 def _unread(piece: Piece) -> PolicyForbids | None:
     """Why a piece may not be approved without having been opened."""
+    if piece.run.campaign.review_policy == ReviewPolicy.BY_SAMPLE:
+        return PolicyForbids(
+            "This campaign approves by sample: open the piece, or decide its group on the run's page."
+        )
     if piece.run.campaign.review_policy != ReviewPolicy.CLEAN_TOGETHER:
         return PolicyForbids("This campaign wants every piece read: open it and decide there.")
     if piece.warnings:
