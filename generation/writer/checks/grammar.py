@@ -11,6 +11,7 @@ Harper is imported at the first use: building its dictionary takes about half a 
 from __future__ import annotations
 
 import functools
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -103,11 +104,16 @@ def notes(copy: Copy) -> Iterator[Finding]:
         if not filled.strip() or len(filled) > LONGEST:
             continue
         for note in _read(filled):
-            if note.rule not in SHOWN or filled[note.start : note.end].lower() in names:
+            if note.rule not in SHOWN or _named(filled[note.start : note.end], names):
                 continue
             span = _template_span(note.start, note.end, spans)
             if span is not None:
                 yield _finding(note, filled[note.start : note.end], place, span)
+
+
+def _named(words: str, names: str) -> bool:
+    """Whether the words stand in a brand's or product's name; a lone short word means itself."""
+    return len(words) > 3 and re.search(rf"(?<!\w){re.escape(words.lower())}(?!\w)", names) is not None
 
 
 def _finding(note: _Note, word: str, place: Place, span: tuple[int, int]) -> Finding:
