@@ -46,7 +46,7 @@ _WITHOUT_END = {"subject", "headlines", "headline", "description", "title"}  # t
 _STRANDED = re.compile(
     r"\b(?:to [^\W\d_]+|you(?:['’]\w+)?|we|they|it|he|she|that|which|who|what|how|where|"
     r"someone|something|about|sit|one)\b.*\b(?:for|from|with|without|of|is|are|was|were|than)$"
-    r"|\babout that$|\b(?:this|that|here) (?:it|they) (?:is|are)$|\bit is$",
+    r"|\b(?:about|like|do|with) that$|\b(?:this|that|here) (?:it|they) (?:is|are)$|\bit is$",
     re.IGNORECASE,
 )
 
