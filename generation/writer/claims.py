@@ -15,7 +15,7 @@ from typing import Self
 from generation.writer import numerals, sentences, values
 from generation.writer.types import Brief, Product, Reader, Severity, ValueKind
 
-LEAST_FAITH = 0.35  # a unit that realises its sources less than this says what nobody told it
+LEAST_FAITH = 0.3  # 75 % of the lines judged bad by eye lie below, and 4 % of the good ones; see scoring.py
 
 _I = re.IGNORECASE
 

@@ -33,13 +33,13 @@ _PRESENT = _words(
 )
 _PAST = _words(
     """bought asked left looked had came stopped used moved ordered joined gave started signed booked sent took
-    cancelled visited missed got saved found finished lost opened sold stayed hired let went chose liked paused began
-    ran saw tried
-    did inherited put compared brought changed turned received closed walked rented learned learnt paid broke filled kept
-    agreed listened ended played made adopted heard held uploaded dropped swam returned grew viewed forgot enjoyed passed
-    picked became sailed attended rode told added emptied washed downloaded switched checked requested followed loved
-    wrote disliked worked subscribed skipped flew drove planted watched read met collected complained wore drank ate slept
-    searched browsed registered renewed borrowed donated recommended referred won spent cooked baked wondered won"""
+    cancelled visited missed got saved found finished lost opened sold stayed hired let went chose liked
+    paused began ran saw tried did inherited put compared brought changed turned received closed walked rented
+    learned learnt paid broke filled kept agreed listened ended played made adopted heard held uploaded
+    dropped swam returned grew viewed forgot enjoyed passed picked became sailed attended rode told added
+    emptied washed downloaded switched checked requested followed loved wrote disliked worked subscribed
+    skipped flew drove planted watched read met collected complained wore drank ate slept searched browsed
+    registered renewed borrowed donated recommended referred won spent cooked baked wondered"""
 )
 _MODAL = frozenset(("can", "cannot", "can't", "may", "would", "will", "could"))
 _ADVERB = _words(
@@ -50,8 +50,8 @@ _STATE = _words(
     responsible worried afraid cautious keen busy happy ready able allergic based"""
 )
 _KIN = _words(
-    """daughter son child children parents partner sister brother mother father wife husband dog cat family clients staff
-    team customers pupils house flat garden battery lease plan membership subscription birthday neighbour neighbor"""
+    """daughter son child children parents partner sister brother mother father wife husband dog cat family clients
+    staff team customers pupils house flat garden battery lease plan membership subscription birthday neighbour neighbor"""
 )
 
 
@@ -73,7 +73,9 @@ _OWN = {
 def to_you(trait: str) -> str:
     """The trait as a clause that begins with "you" or "your"; "" where no rule is certain."""
     clause = _clause(trait)
-    if any(word in ("is", "has", "was", "does") for word in clause.split()[1:5]) and not clause.startswith("your "):
+    if any(word in ("is", "has", "was", "does") for word in clause.split()[1:5]) and not clause.startswith(
+        "your "
+    ):
         return ""  # another subject came in: "new street is now on the network"
     return re.sub(r"\b(?:his|her|their|himself|herself|themselves)\b", lambda m: _OWN[m.group(0)], clause)
 

@@ -46,7 +46,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from generation import loading
         from generation.writer import checkpoints, evaluation
-        from generation.writer.checks.grammar import ratio_to_human
+        from generation.writer.checks.grammar import HUMAN_RATE, notes_per_100_words
         from generation.writer.corpus import CorpusError, read_pieces, validation_pieces
         from generation.writer.types import Sampling
 
@@ -65,7 +65,7 @@ class Command(BaseCommand):
                     pieces,
                     sampling=sampling,
                     seed=options["seed"],
-                    grammar=ratio_to_human,
+                    grammar=lambda texts: notes_per_100_words(texts) / HUMAN_RATE,
                     on_brief=lambda done, of: bar.update(task, completed=done, total=of),
                 )
         except (CorpusError, checkpoints.CheckpointProblem, ValueError, OSError) as problem:
