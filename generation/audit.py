@@ -120,8 +120,8 @@ def _seal_batch(*, wait: bool) -> int:
 
 def head() -> tuple[int, str]:
     """Number and hash of the last sealed row; (0, GENESIS) before the first."""
-    last = PieceEvent.objects.exclude(seq=None).order_by("-seq").values_list("seq", "hash").first()
-    return (int(last[0]), str(last[1])) if last else (0, GENESIS)
+    last = PieceEvent.objects.filter(seq__isnull=False).order_by("-seq").only("seq", "hash").first()
+    return (last.seq or 0, last.hash) if last else (0, GENESIS)
 
 
 def _signature(seq: int, digest: str) -> str:

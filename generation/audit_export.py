@@ -35,7 +35,8 @@ def rows(
         found = found.filter(at__gte=since)
     if until is not None:
         found = found.filter(at__lt=until)
-    return found.values(*audit.COLUMNS)
+    chosen: QuerySet[PieceEvent, dict[str, Any]] = found.values(*audit.COLUMNS)
+    return chosen
 
 
 def lines(chosen: QuerySet[PieceEvent, dict[str, Any]], kind: Format) -> Iterator[str]:

@@ -35,6 +35,8 @@ def _all_to(to: Status, *states: Status) -> dict[Status, Status]:
 def _edited(piece: Piece) -> dict[str, object]:
     """The text with one word more: what an edit posts."""
     fields: dict[str, object] = dict(piece.fields)
+    if not fields:
+        return {}
     name = max(fields, key=lambda key: len(str(fields[key])))
     fields[name] = f"{fields[name]} Goodbye."
     return fields

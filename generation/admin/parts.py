@@ -119,12 +119,12 @@ def history(piece: Piece) -> list[PieceEvent]:
     """
     rows = PieceEvent.objects.filter(piece_id=piece.pk).order_by("-id")
     if piece.planted and piece.status == Status.IN_REVIEW:
-        alike = (
-            Piece.objects.filter(run_id=piece.run_id, profile_id=piece.profile_id, channel=piece.channel)
-            .values_list("pk", flat=True)
-            .first()
+        alike = list(
+            Piece.objects.filter(
+                run_id=piece.run_id, profile_id=piece.profile_id, channel=piece.channel
+            ).values_list("pk", flat=True)[:1]
         )
-        written = PieceEvent.objects.filter(piece_id=alike, actor_id=None).order_by("-id")
+        written = PieceEvent.objects.filter(piece_id__in=alike, actor_id=None).order_by("-id")
         edits = rows.filter(from_status=Status.IN_REVIEW, to_status=Status.IN_REVIEW)
         return [*edits[:HISTORY_SHOWN], *written.filter(to_status__in=_WRITING)[:HISTORY_SHOWN]]
     return list(rows[:HISTORY_SHOWN])

@@ -120,7 +120,7 @@ def test_it_counts_nowhere(run: Any) -> None:
 
     assert list(run.pieces.all()) == [real] and list(Piece.objects.all()) == [real]
     assert review.clean_revisions(run) == {real.pk: 1}
-    counted = progress.progress(run)
+    counted = progress(run)
     assert counted.total == 1 and counted.counts[Status.IN_REVIEW] == 1
     assert Piece.everything.count() == 2
 
@@ -198,8 +198,7 @@ def test_what_nobody_decided_is_not_counted(run: Any, root: Any) -> None:
 
 def test_planting_follows_the_rate_and_looks_like_any_other(run: Any, root: Any) -> None:
     for _ in range(20):
-        good = {"subject": "A quiet kettle", "preheader": "", "body": BODY, "cta": "See it"}
-        PieceFactory(run=run, fields=good, score=0.7)
+        good = PieceFactory(run=run, score=0.7).fields["body"]
     planting.set_rate(campaign=run.campaign, percent=10, by=root)
 
     assert planting.sweep() == 2
@@ -209,7 +208,7 @@ def test_planting_follows_the_rate_and_looks_like_any_other(run: Any, root: Any)
     assert len(made) == Plant.objects.count() == 2
     for piece in made:
         assert (piece.status, piece.blocking, piece.score) == (Status.IN_REVIEW, 0, 0.7)
-        assert piece.fields["body"] != BODY and piece.model_version is not None and piece.reader
+        assert piece.fields["body"] != good and piece.model_version is not None and piece.reader
         event = PieceEvent.objects.get(piece_id=piece.pk)
         assert (event.reason, event.actor_name, event.from_status) == ("planted", root.username, "")
         assert planting.told(piece) is None  # nobody learns it before deciding
