@@ -64,7 +64,7 @@ class HastyFilter(SimpleListFilter):
 
 @admin.register(PieceEvent)
 class TrailPage(ReadOnlyPage):
-    list_display = ("what", "who", "why", "where", "chained", "when")
+    list_display = ("what", "became", "who", "why", "where", "chained", "when")
     list_display_links = ("what",)
     list_filter = (ByFilter, HastyFilter, "to_status")
     list_before_template = "admin/generation/pieceevent/tools.html"
@@ -93,12 +93,16 @@ class TrailPage(ReadOnlyPage):
 
     @admin.display(description="What")
     def what(self, event: PieceEvent) -> SafeString:
-        to = Status(event.to_status)
         if event.from_status == event.to_status:
-            words = f"New text, revision {event.revision}"
+            words = f"new text, revision {event.revision}"
         else:
-            words = f"{event.get_from_status_display() or 'New'} → {to.label}"
-        return format_html("{} {}", stack(words, f"Piece {event.piece_id}"), badge(to.label, TONE[to]))
+            words = f"was {event.get_from_status_display().lower()}" if event.from_status else "new"
+        return stack(f"Piece {event.piece_id}", words)
+
+    @admin.display(description="Became")
+    def became(self, event: PieceEvent) -> SafeString:
+        to = Status(event.to_status)
+        return badge(to.label, TONE[to])
 
     @admin.display(description="By")
     def who(self, event: PieceEvent) -> SafeString | str:

@@ -122,7 +122,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterModelOptions(
             name='pieceevent',
-            options={'permissions': [('export_pieceevent', 'Can export and verify the audit trail')]},
+            options={'permissions': [('export_pieceevent', 'Can export and verify the audit trail')], 'verbose_name': 'audit row', 'verbose_name_plural': 'audit trail'},
         ),
         migrations.AddField(
             model_name='pieceevent',

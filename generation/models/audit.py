@@ -43,6 +43,8 @@ class PieceEvent(models.Model):
     note_salt = models.CharField(max_length=32, blank=True, db_default="", editable=False)
 
     class Meta:
+        verbose_name = "audit row"
+        verbose_name_plural = "audit trail"
         permissions = [("export_pieceevent", "Can export and verify the audit trail")]
         indexes = [
             models.Index(fields=["id"], name="event_unsealed", condition=Q(seq__isnull=True)),
