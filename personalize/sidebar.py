@@ -22,6 +22,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
         (
             ("Campaigns", "campaign", "campaigns_campaign_changelist", "campaigns.view_campaign"),
             ("Runs", "play_circle", "campaigns_run_changelist", "campaigns.view_run"),
+            ("Samples", "checklist", "generation_sampleplan_changelist", "generation.view_piece"),
             ("Deliveries", "outgoing_mail", "delivery_delivery_changelist", "delivery.view_delivery"),
             ("Brands", "storefront", "campaigns_brand_changelist", "campaigns.view_brand"),
         ),

@@ -11,6 +11,7 @@ import json
 import math
 import uuid
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import factory
@@ -500,6 +501,51 @@ class FindingFactory(DjangoModelFactory):
     field = "body"
     end = 5
     message = "The brand never says this word."
+
+
+class SamplePlanFactory(DjangoModelFactory):
+    class Meta:
+        model = generation.SamplePlan
+
+    run = factory.SubFactory(RunFactory)
+    confidence = Decimal("0.95")
+    defect_rate = Decimal("0.05")
+    critical_reasons = factory.LazyFunction(lambda: ["untrue", "senseless"])
+    seed = 7
+    covered = 1
+    set_aside = 0
+    fingerprint = "0" * 64
+    since_event = 0
+    drawn_at = factory.LazyFunction(timezone.now)
+    drawn_by = factory.SubFactory(UserFactory)
+    drawn_by_name = factory.LazyAttribute(lambda plan: plan.drawn_by.get_username())
+
+
+class SampleStratumFactory(DjangoModelFactory):
+    """One group of one drawn piece."""
+
+    class Meta:
+        model = generation.SampleStratum
+        skip_postgeneration_save = True
+
+    plan = factory.SubFactory(SamplePlanFactory)
+    segment = "everybody"
+    channel = campaigns.Channel.EMAIL
+    risk = generation.Risk.ORDINARY
+    size = 1
+    sample_size = 1
+    fingerprint = "0" * 64
+
+    @factory.post_generation
+    def piece(self: Any, create: bool, extracted: Any, **_: object) -> None:
+        if create and extracted:
+            generation.SampleDraw.objects.create(
+                stratum=self,
+                piece_id=extracted.pk,
+                revision=extracted.revision,
+                text_hash=extracted.text_hash,
+                place=1,
+            )
 
 
 class PieceEventFactory(DjangoModelFactory):

@@ -8,15 +8,17 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
-from django.db.models import F, Prefetch, QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from campaigns.models import Campaign, Channel, Run
 from generation.admin import bulk, texts
-from generation.models import Finding, Piece, Severity, Status
+from generation.models import Finding, Piece, SampleStratum, Severity, Status, StratumState
+from generation.review import sampling
 from personalize.core.admin_pages import Page, badge, stack
 
 _RULE = re.compile(r"[\w.-]{1,40}")
@@ -70,6 +72,13 @@ def _by_rule(pieces: QuerySet[Piece], value: str) -> QuerySet[Piece]:
     return pieces.filter(pk__in=flagged.values("piece_id"))
 
 
+def _by_sample(pieces: QuerySet[Piece], value: str) -> QuerySet[Piece]:
+    """The drawn pieces of one group of a sample, `generation.review.sampling`."""
+    fits = value.isascii() and value.isdecimal() and len(value) < 19
+    stratum = SampleStratum.objects.select_related("plan").filter(pk=int(value)).first() if fits else None
+    return pieces.filter(pk__in=sampling.sample_ids(stratum)) if stratum else pieces.none()
+
+
 def _by_status(pieces: QuerySet[Piece], value: str) -> QuerySet[Piece]:
     if value == "all":
         return pieces
@@ -83,6 +92,7 @@ NARROW: Mapping[str, Callable[[QuerySet[Piece], str], QuerySet[Piece]]] = {
     "channel": _by_channel,
     "findings": _by_findings,
     "rule": _by_rule,
+    "sample": _by_sample,
     "status": _by_status,
 }
 
@@ -146,6 +156,24 @@ class RuleFilter(_Filter):
         return [(rule, rule_in_words(rule)) for rule in rules]
 
 
+class SampleFilter(_Filter):
+    """Groups that are being read. The page of a sample links here."""
+
+    title = "sample"
+    parameter_name = "sample"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        chosen = request.GET.get("sample", "")
+        shown = Q(state=StratumState.OPEN)
+        if chosen.isascii() and chosen.isdecimal() and len(chosen) < 19:
+            shown |= Q(pk=int(chosen))
+        groups = SampleStratum.objects.filter(shown).order_by("-pk")[:20]
+        return [
+            (str(g.pk), f"{Channel(g.channel).label}: {g.segment}, {g.get_risk_display().lower()}")
+            for g in groups
+        ]
+
+
 class StatusFilter(_Filter):
     title = "status"
     parameter_name = "status"
@@ -163,7 +191,7 @@ class StatusFilter(_Filter):
         return _by_status(queryset, self.value() or Status.IN_REVIEW)
 
 
-FILTERS = (CampaignFilter, RunFilter, ChannelFilter, FindingsFilter, RuleFilter, StatusFilter)
+FILTERS = (CampaignFilter, RunFilter, ChannelFilter, FindingsFilter, RuleFilter, SampleFilter, StatusFilter)
 RISKIEST_FIRST = ("-blocking", "-warnings", "score", "id")
 
 
@@ -189,6 +217,18 @@ def _chips(request: HttpRequest) -> list[dict[str, Any]]:
             }
         )
     return chips
+
+
+def _sample_url(request: HttpRequest) -> str:
+    """Where a sample's pieces came from, for who has read them."""
+    given = request.GET.get("sample", "")
+    fits = given.isascii() and given.isdecimal() and len(given) < 19
+    run = (
+        SampleStratum.objects.filter(pk=int(given)).values_list("plan__run", flat=True).first()
+        if fits
+        else None
+    )
+    return reverse("admin:generation_sampleplan_of_run", args=[run]) if run else ""
 
 
 class QueuePage(Page):
@@ -222,7 +262,9 @@ class QueuePage(Page):
         )
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return super().changelist_view(request, {**(extra_context or {}), "chips": _chips(request)})
+        return super().changelist_view(
+            request, {**(extra_context or {}), "chips": _chips(request), "sample_url": _sample_url(request)}
+        )
 
     def has_review_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("generation.review_piece")

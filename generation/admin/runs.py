@@ -22,7 +22,7 @@ from campaigns.models import Campaign, ReviewPolicy, Run, RunStatus, RunTrigger
 from generation import drafting, review
 from generation.admin.launching import forecast
 from generation.admin.queue import rule_in_words
-from generation.models import Finding, ModelVersion, Piece, Status
+from generation.models import Finding, ModelVersion, Piece, SamplePlan, Status
 from personalize.core.admin_pages import (
     Confirmation,
     ReadOnlyPage,
@@ -139,6 +139,8 @@ class RunPage(ReadOnlyPage):
             most=max((n for _, _, n in found), default=0),
             clean=clean,
             together=run.campaign.review_policy == ReviewPolicy.CLEAN_TOGETHER,
+            by_sample=run.campaign.review_policy == ReviewPolicy.BY_SAMPLE,
+            sampled=SamplePlan.objects.filter(run=run).exists(),
             may_review=request.user.has_perm("generation.review_piece"),
             may_launch=request.user.has_perm("campaigns.launch_campaign"),
             may_send=request.user.has_perm("campaigns.send_campaign"),
@@ -274,7 +276,9 @@ class RunPage(ReadOnlyPage):
         revisions = review.clean_revisions(run)
         clean, now = len(revisions), review.fingerprint(revisions)
         blocked = ""
-        if run.campaign.review_policy != ReviewPolicy.CLEAN_TOGETHER:
+        if run.campaign.review_policy == ReviewPolicy.BY_SAMPLE:
+            blocked = "This campaign approves by sample: draw one on the run's page, read it and pass it."
+        elif run.campaign.review_policy != ReviewPolicy.CLEAN_TOGETHER:
             blocked = "This campaign's policy says that a person reads every piece. Open the review queue."
         elif not clean:
             blocked = "No piece in review is without findings."

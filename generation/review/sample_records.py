@@ -48,7 +48,7 @@ def store(run: Run, by: AbstractBaseUser, promise: Promise, taste_counts: bool, 
         fingerprint=sampling_plans.fingerprint(m for group in groups.groups for m in group.members),
         since_event=PieceEvent.objects.aggregate(newest=Max("pk"))["newest"] or 0,
         drawn_at=timezone.now(),
-        drawn_by=by,
+        drawn_by_id=by.pk,
         drawn_by_name=by.get_username(),
     )
     for group in groups.groups:

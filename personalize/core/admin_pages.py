@@ -112,6 +112,7 @@ class Confirmation:
     note_label: str = "Note (optional)"
     blocked: str = ""  # why it cannot be done: the button is not shown
     reasons: Sequence[tuple[str, str]] = ()  # choices, posted as `reason`
+    reasons_label: str = "What is so?"
     links: Sequence[tuple[str, str]] = ()  # (words, address)
 
 

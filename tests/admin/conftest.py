@@ -66,6 +66,8 @@ def world(db: None) -> SimpleNamespace:
     event = factories.EventFactory(profile=piece.profile)
     planted = factories.PieceFactory(run=run, planted=True, status=Status.WITHDRAWN)
     plant = factories.PlantFactory(piece_id=planted.pk, run=run, outcome="void")
+    audited = PieceEvent.objects.get()
+    plan = factories.SamplePlanFactory(run=run, since_event=audited.pk)
     return SimpleNamespace(
         campaign=campaign,
         brand=campaign.brand,
@@ -79,7 +81,9 @@ def world(db: None) -> SimpleNamespace:
         event=event,
         product=event.product,
         version=piece.model_version,
-        audited=PieceEvent.objects.get(),
+        audited=audited,
+        plan=plan,
+        stratum=factories.SampleStratumFactory(plan=plan, piece=piece),
         plant=plant,
         export=factories.ExportFileFactory(run=run),
         importing=factories.ImportFactory(),

@@ -29,6 +29,13 @@ MAY: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {
     "generation_pieceevent_export": (frozenset({L}), NOT),
     "generation_pieceevent_verify": (NOT, frozenset({L})),
     "generation_plant_rate": (NOT, frozenset({L})),
+    "generation_sampleplan_of_run": (ALL, NOT),
+    "generation_sampleplan_certificate": (ALL, NOT),
+    "generation_sampleplan_next": (ALL, NOT),
+    "generation_sampleplan_draw": (NOT, frozenset({R})),
+    "generation_sampleplan_pass": (frozenset({R}), frozenset({R})),
+    "generation_sampleplan_fail": (frozenset({R}), frozenset({R})),
+    "generation_sampleplan_drop": (frozenset({R}), frozenset({R})),
     "generation_modelversion_promote": (frozenset({O}), frozenset({O})),
     "generation_modelversion_roll_back": (frozenset({O}), frozenset({O})),
     "campaigns_campaign_launch": (frozenset({W, S, O}), frozenset({W, S, O})),
@@ -55,6 +62,7 @@ MAY: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {
 # Django's own pages: who may open the list, who may open the form to add, who may save a change.
 LISTS: dict[str, tuple[frozenset[str], frozenset[str], frozenset[str]]] = {
     "generation_piece": (ALL, frozenset(), frozenset()),
+    "generation_sampleplan": (ALL, frozenset(), frozenset()),
     "generation_modelversion": (ALL, frozenset(), frozenset()),
     "generation_pieceevent": (frozenset({L}), frozenset(), frozenset()),
     "generation_plant": (frozenset({L}), frozenset(), frozenset()),
