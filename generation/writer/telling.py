@@ -51,7 +51,8 @@ _STATE = _words(
 )
 _KIN = _words(
     """daughter son child children parents partner sister brother mother father wife husband dog cat family clients
-    staff team customers pupils house flat garden battery lease plan membership subscription birthday neighbour neighbor"""
+    staff team customers pupils house flat garden battery lease plan membership subscription birthday neighbour
+    neighbor"""
 )
 
 
