@@ -88,8 +88,7 @@ def _fields(piece: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     if not isinstance(fields, Mapping):
         return []
     channel = piece.get("channel")
-    known = channel in Channel.values
-    specs = channels.SPECS[WriterChannel(channel)].fields if known else ()
+    specs = channels.SPECS[WriterChannel(str(channel))].fields if channel in Channel.values else ()
     order = {spec.name: place for place, spec in enumerate(specs)}  # JSON in the database keeps none
     return [
         (texts.label_of(str(name)), [str(t) for t in (value if isinstance(value, list) else [value])])

@@ -167,7 +167,8 @@ _PROMISES = (
             _I,
         ),
         re.compile(
-            r"\b(?:half(?:[- ]price| the| off| of| for|$)|halves|halved|two[- ]for[- ]one|price of one|same as one)", _I
+            r"\b(?:half(?:[- ]price| the| off| of| for|$)|halves|halved|two[- ]for[- ]one|price of one|same as one)",
+            _I,
         ),
         "a saving that no fact promises",
     ),

@@ -71,7 +71,7 @@ def _train(
         where, dtype=_dtype(device), use_safetensors=True, trust_remote_code=False, local_files_only=True
     ).to(device)
     learning, held_out = split_brands(_pieces(job.files))
-    rows, validation = training_data.rows(learning, tokenizer), training.rows(held_out, tokenizer)
+    rows, validation = training_data.rows(learning, tokenizer), training_data.rows(held_out, tokenizer)
     if not rows:
         raise ValueError("the corpus files hold no piece to learn from")
     tell(f"{len(rows)} briefs to learn from, {len(validation)} held out, base {base}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ class Command(BaseCommand):
     def _show(self, report: Any, count: int) -> None:
         from generation.writer import evaluation
 
-        console = Console(file=self.stdout, width=120)
+        out = StringIO()
+        console = Console(file=out, width=120)
         table = Table(title=f"{report.pieces} pieces for {report.brands} brands, first writing")
         table.add_column("measure")
         table.add_column("value", justify="right")
@@ -117,3 +119,4 @@ class Command(BaseCommand):
                 )
             for rule, severity, message in shown["findings"]:
                 console.print(f"  {severity}: {rule}: {message}", markup=False, style="red")
+        self.stdout.write(out.getvalue())

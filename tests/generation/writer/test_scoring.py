@@ -16,7 +16,7 @@ from tests.generation.writer import small
         ("bikes and dogs sail free", ["bikes and dogs sail free"]),
         ("Solo allows ten a month; Office has no limit", ["Solo allows ten a month", "Office has no limit"]),
         # what leans on the words before it stays with them
-        ("the coffee used to be bad; it is now ground on board", ["the coffee used to be bad; it is now ground on board"]),
+        ("it used to be bad; it is now ground on board", ["it used to be bad; it is now ground on board"]),
         ("open until {{close}}; walk-ins are fine", ["open until {{close}}", "walk-ins are fine"]),
         ("tea at {{price}}. Cake is free on Sundays.", ["tea at {{price}}", "Cake is free on Sundays"]),
         ("; ; ", ["; ; "]),
