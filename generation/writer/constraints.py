@@ -348,6 +348,8 @@ def is_legal(
             walk.push(token, token)
         except ValueError:
             return False
+        if rules.limit and walk.state.used > rules.limit:
+            return False
     return walk.done and walk.ended and not walk.forced
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from generation.writer import attention
 
 BLOCK_TOKENS = 1024  # most forced tokens in one pass: bounds the memory of their scores
+LAG = 1.25  # how much longer than the longest finished candidate of its stretch one may grow
 TOP = 64  # only so many of the likeliest tokens are ever drawn from: a full sort of a vocabulary is slow
 
 
@@ -49,6 +50,7 @@ class Candidate:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     fed: int = 0  # how many of the tokens stand in the cache
+    dropped: bool = False  # given up: it rambled on while the others had come to their end
 
     @property
     def mean_logprob(self) -> float:
@@ -144,7 +146,7 @@ class Decoder:
                 for i, row in enumerate(rows)
                 if not row.finished and not row.block
                 for c, candidate in enumerate(row.candidates)
-                if candidate.fed < len(candidate.tokens) and not candidate.walk.done
+                if candidate.fed < len(candidate.tokens) and not candidate.walk.done and not candidate.dropped
             ]
             logits = self._pass(prefix, cache, rows, lengths, blocks, running)
             counts.passes += 1
@@ -166,7 +168,8 @@ class Decoder:
             self._draw(logits, [line for line, _ in drawn], owners, temperature, top_p)
             for i in dict.fromkeys(i for _, i in drawn):
                 row = rows[i]
-                if all(c.walk.done for c in row.candidates):
+                _drop_laggards(row)
+                if all(c.walk.done or c.dropped for c in row.candidates):
                     kept = choose(i, row.candidates)
                     self._settle(cache, i, row, kept, lengths)
         return counts
@@ -286,3 +289,12 @@ class Decoder:
         row.candidates = [Candidate(w, r) for w, r in kept.walks]
         if not row.candidates:
             row.finished, row.block = True, []
+
+
+def _drop_laggards(row: _Row) -> None:
+    """Once most candidates of a stretch have ended, a row no longer waits for one that is much longer than they."""
+    done = [len(c.tokens) for c in row.candidates if c.walk.done]
+    if 2 * len(done) > len(row.candidates):
+        most = LAG * max(done) + 2
+        for candidate in row.candidates:
+            candidate.dropped |= not candidate.walk.done and len(candidate.tokens) > most

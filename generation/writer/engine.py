@@ -7,7 +7,7 @@ See decoding.py for the passes, constraints.py for what cannot be written, promp
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +34,9 @@ from generation.writer.types import (
 from generation.writer.vocabulary import Vocabulary, token_bytes
 
 LEAN_UNTUNED = 8.0
+# A unit whose best wording is less to be trusted than this is left out, where the piece can do without it.
+LEAST_FAITH = 0.25
+LEAST_SENTENCES = 4  # of an e-mail's body
 PREFIXES = 4  # briefs kept computed: about 25 MB each for the default model
 # Longest units in tokens; a limit in characters usually comes first.
 MOST_TOKENS: Mapping[str, int] = {
@@ -73,6 +76,7 @@ class _Writing:
     units: list[WrittenUnit] = field(default_factory=list)
     tokens: int = 0
     walks: list[UnitWalk] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)  # units by field
 
 
 class TorchWriter:
@@ -299,25 +303,43 @@ class TorchWriter:
             )
         aim = aims.of(work.brief, work.request, unit, [u.text for u in work.units])
         verdicts = self.judge.judge(aim, attempts)
-        best = max(range(len(verdicts)), key=lambda number: verdicts[number].score)
+        ended = [n for n, candidate in enumerate(candidates) if not candidate.dropped]
+        best = max(ended, key=lambda number: verdicts[number].score)
         chosen, verdict = candidates[best], verdicts[best]
-        work.units.append(
-            WrittenUnit(
-                unit.label,
-                facts.wholes(unit.sources),
-                texts[best],
-                chosen.mean_logprob,
-                verdict.score,
-                unit.move,
-                verdict.faith,
-                scoring.describe(verdict),
-            )
-        )
+        if verdict.faith < LEAST_FAITH and self._may_leave_out(work, unit):
+            work.left_out[channels.SPECS[work.request.channel].field_of(unit.label).name] += 1
+        else:
+            work.units.append(self._written(unit, texts[best], chosen, verdict))
         work.tokens += sum(len(c.tokens) for c in candidates)
         work.at += 1
         kept, rest = self._standing(chosen.tokens, work.walks[best].text, texts[best])
         then, walks = self._advance(work, "\n", work.sampling)
         return Kept(best, kept, [*rest, *then], list(walks))
+
+    @staticmethod
+    def _written(unit: PlanUnit, text: str, chosen: Candidate, verdict: scoring.Verdict) -> WrittenUnit:
+        return WrittenUnit(
+            unit.label,
+            facts.wholes(unit.sources),
+            text,
+            chosen.mean_logprob,
+            verdict.score,
+            unit.move,
+            verdict.faith,
+            scoring.describe(verdict),
+        )
+
+    @staticmethod
+    def _may_leave_out(work: _Writing, unit: PlanUnit) -> bool:
+        """Whether the piece does without this unit: no value rests on it, and its field keeps enough others."""
+        spec = channels.SPECS[work.request.channel].field_of(unit.label)
+        if unit.required or not (spec.planned[0] if spec.items else unit.label in ("1", "2")):
+            return False
+        own = (
+            sum(u.label in spec.labels and u.label not in ("G",) for u in work.plan)
+            - work.left_out[spec.name]
+        )
+        return own > (spec.planned[0] if spec.items else LEAST_SENTENCES)
 
     @staticmethod
     def _text(unit: PlanUnit, walk: UnitWalk) -> str:
@@ -343,7 +365,7 @@ class TorchWriter:
         return kept, self.ids(rest) if rest else []
 
     def _draft(self, work: _Writing) -> Draft:
-        written = [u for u, p in zip(work.units, work.plan, strict=True) if not p.text]
+        written = [u for u in work.units if u.reasons]
         return Draft(
             key=work.request.key,
             channel=work.request.channel,

@@ -228,7 +228,7 @@ WEIGHTS: Weights = {
     "wanders": 0.1, "long": -2.46, "not_to_you": -0.62, "person": -0.44, "same_start": -0.47, "title": 0.56,
     "word_twice": -0.51, "echo": -2.09,
     "alien_name": -2.5, "lacks_value": -0.7, "value_twice": -1.5, "forced": -0.5, "short": -0.7, "said": -1.0,
-    "broken": -1.0, "faults": -2.0,
+    "broken": -1.0, "faults": -2.0, "scripted": -0.4,
 }  # fmt: skip
 # The same for "neither unfaithful nor nonsense". Below 0.3 lie 75 % of the bad candidates and 4 % of the good.
 FAITH_WEIGHTS: Weights = {

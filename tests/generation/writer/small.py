@@ -8,7 +8,7 @@ from typing import Any
 
 import torch  # noqa: TID253  -- tests of the model code
 
-from generation.writer.decoding import Candidate, Counts, Kept, Start
+from generation.writer.decoding import LAG, Candidate, Counts, Kept, Start
 from generation.writer.types import (
     BrandVoice,
     Brief,
@@ -110,6 +110,16 @@ def requests(count: int, channels: tuple[Channel, ...] = tuple(Channel)) -> list
     ]
 
 
+def drop_laggards(candidates: list[Candidate]) -> None:
+    """What the decoder gives up on the way, seen from the end."""
+    lengths = sorted(len(c.tokens) for c in candidates)
+    at = len(lengths) // 2 + 1
+    while at < len(lengths) and lengths[at] <= LAG * lengths[at - 1] + 2:
+        at += 1
+    for candidate in candidates:
+        candidate.dropped = len(candidate.tokens) > lengths[at - 1]
+
+
 def plain_run(
     model: Any, prefix: list[int], start: Start, choose: Any, *, stretch: int = 0
 ) -> list[list[int]]:
@@ -132,6 +142,7 @@ def plain_run(
                 candidate.logprobs.append(float(torch.log_softmax(logits, -1)[token]))
                 walk.push(token, int(logits.argmax()))
             candidates.append(candidate)
+        drop_laggards(candidates)
         kept: Kept = choose(0, candidates)
         ids += candidates[kept.candidate].tokens[: kept.tokens] + kept.then
         written.append(candidates[kept.candidate].tokens)

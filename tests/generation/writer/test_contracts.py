@@ -127,10 +127,10 @@ def test_drafts_equal_those_of_plain_forward_passes() -> None:
     plain.set_attn_implementation("eager")
     prefix = writer.prefix_ids(prompts.prefix(brief, examples=False))
     for request, plan, draft in zip(requests, plans, drafts, strict=True):
-        work = _Writing(brief, request, plan)
+        work = _Writing(brief, request, plan, sampling)
         block, walks = writer._advance(work, prompts.opening(request), sampling)
         start = Start(block, list(walks))
-        small.plain_run(plain, prefix, start, lambda _, c, work=work: writer._choose(work, c, sampling))
+        small.plain_run(plain, prefix, start, lambda _, c, work=work: writer._choose(work, c))
         assert [u.text for u in work.units] == [u.text for u in draft.units]
 
 
