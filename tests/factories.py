@@ -396,9 +396,18 @@ class ModelVersionFactory(DjangoModelFactory):
         django_get_or_create = ("name",)
 
     name = "test-writer"
+    kind = "test/tiny"
     base = "test/tiny"
     prompt_version = "test-1"
     model_hash = "0" * 64
+
+
+class VersionEventFactory(DjangoModelFactory):
+    class Meta:
+        model = generation.VersionEvent
+
+    version = factory.SubFactory(ModelVersionFactory)
+    action = generation.VersionAction.PROMOTED
 
 
 EMAIL_FIELDS: dict[str, Any] = {
@@ -548,6 +557,20 @@ class SampleStratumFactory(DjangoModelFactory):
             )
 
 
+class SampleDrawFactory(DjangoModelFactory):
+    class Meta:
+        model = generation.SampleDraw
+
+    class Params:
+        piece = factory.SubFactory(PieceFactory, run=factory.SelfAttribute("..stratum.plan.run"))
+
+    stratum = factory.SubFactory(SampleStratumFactory)
+    piece_id = factory.LazyAttribute(lambda draw: draw.piece.pk)
+    revision = factory.LazyAttribute(lambda draw: draw.piece.revision)
+    text_hash = factory.LazyAttribute(lambda draw: draw.piece.text_hash)
+    place = 1
+
+
 class PieceEventFactory(DjangoModelFactory):
     class Meta:
         model = generation.PieceEvent
@@ -562,12 +585,33 @@ class PieceEventFactory(DjangoModelFactory):
     revision = 1
 
 
+class AuditSealFactory(DjangoModelFactory):
+    """A row that stands, and a seal that does not hold: only `audit` makes those that do."""
+
+    class Meta:
+        model = generation.AuditSeal
+
+    seq = factory.Sequence(lambda n: n + 1)
+    hash = factory.LazyAttribute(lambda seal: canonical_hash(seal.seq))
+    signature = "0" * 64
+
+
+class PlantingRateFactory(DjangoModelFactory):
+    class Meta:
+        model = generation.PlantingRate
+
+    campaign = factory.SubFactory(CampaignFactory)
+    percent = 5
+    set_by = factory.SubFactory(UserFactory)
+
+
 class PlantFactory(DjangoModelFactory):
-    """What is wrong with a planted piece; the piece is the caller's to make."""
+    """What is wrong with a planted piece; the piece is the caller's to make, and may be gone, as it is here."""
 
     class Meta:
         model = generation.Plant
 
+    piece_id = factory.Sequence(lambda n: 9_000_000_000 + n)  # far from those that exist
     run = factory.SubFactory(RunFactory)
     fault = generation.Fault.PROMISE
     field = "body"
