@@ -45,6 +45,7 @@ PERMISSIONS: dict[Scope, tuple[str, ...]] = {
     Scope.PIECES_REVIEW: ("generation.review_piece", "generation.edit_piece"),
     Scope.COMPOSE: ("campaigns.launch_campaign",),
     Scope.OUTCOMES_WRITE: ("delivery.add_outcome",),
+    Scope.AUDIT_READ: ("generation.export_pieceevent",),
 }
 
 
