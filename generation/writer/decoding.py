@@ -129,11 +129,15 @@ class Decoder:
         temperature: float,
         top_p: float,
         stretch: int,
+        width: int = 0,
     ) -> Counts:
-        """Run every row to its end. `stretch` is the most tokens a walk can take; temperature 0 is greedy."""
+        """Run every row to its end. `stretch` is the most tokens a walk can take; temperature 0 is greedy.
+
+        `width` is the most walks a later stretch may have, where that is more than the first ones have.
+        """
         if not starts:
             return Counts()
-        width = max(len(s.walks) for s in starts)
+        width = max(width, *(len(s.walks) for s in starts))
         rows = [_Row(list(s.block), [Candidate(w, r) for w, r in s.walks]) for s in starts]
         longest = max(len(s.block) for s in starts)
         cache = attention.Rows(self.shape, len(rows), width, longest + attention.GROWTH, stretch)

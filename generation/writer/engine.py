@@ -156,6 +156,7 @@ class TorchWriter:
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             stretch=self._stretch(brief, sampling),
+            width=sampling.candidates + (sampling.candidates > 1),  # the plainest wording competes
         )
         return [self._draft(work) for work in works]
 

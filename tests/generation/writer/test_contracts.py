@@ -44,7 +44,11 @@ def test_one_draft_per_request_in_order_with_every_unit_of_its_plan(writer: Writ
     _, requests, plans, drafts = drafts_of(writer)
     assert [d.key for d in drafts] == [r.key for r in requests]
     for request, plan, draft in zip(requests, plans, drafts, strict=True):
-        assert [(u.label, u.sources) for u in draft.units] == [(u.label, u.sources) for u in plan]
+        # In the plan's order; what no wording says well may be left out, but nothing that a value rests on.
+        rest = iter(plan)
+        assert all(any((p.label, p.sources) == (u.label, u.sources) for p in rest) for u in draft.units)
+        told = [(u.label, u.sources) for u in draft.units]
+        assert all((p.label, p.sources) in told for p in plan if p.required or p.text)
         assert draft.channel is request.channel and draft.seed == request.seed
         assert set(draft.fields) == {f.name for f in channels.SPECS[request.channel].fields}
         assert draft.prompt_version == writer.info.prompt_version
