@@ -305,7 +305,7 @@ class TorchWriter:
         aim = aims.of(work.brief, work.request, unit, [u.text for u in work.units])
         verdicts = self.judge.judge(aim, attempts)
         ended = [n for n, candidate in enumerate(candidates) if not candidate.dropped]
-        best = max(ended, key=lambda number: verdicts[number].score)
+        best = scoring.best(verdicts, ended)
         chosen, verdict = candidates[best], verdicts[best]
         if verdict.faith < LEAST_FAITH and self._may_leave_out(work, unit):
             work.left_out[channels.SPECS[work.request.channel].field_of(unit.label).name] += 1

@@ -183,7 +183,7 @@ class _Piece:
     def _best(self, unit: PlanUnit, attempts: Sequence[scoring.Attempt]) -> WrittenUnit:
         """The candidate that stays; the first of equals."""
         verdicts = self.judge(aims.of(self.brief, self.request, unit, [u.text for u in self.units]), attempts)
-        best = max(range(len(attempts)), key=lambda number: verdicts[number].score)
+        best = scoring.best(verdicts, range(len(attempts)))
         chosen, verdict = attempts[best], verdicts[best]
         return WrittenUnit(
             label=unit.label,

@@ -94,3 +94,13 @@ def test_an_aim_holds_the_other_facts_and_traits() -> None:
 def test_light_words_cost_less_than_rare_ones() -> None:
     light = scoring.light_words()
     assert light["tim"] < 0.1 and min(light.values()) == 0.0 and max(light.values()) < 1
+
+
+def test_a_doubtful_candidate_gives_way_to_a_sure_one() -> None:
+    def verdict(score: float, faith: float) -> scoring.Verdict:
+        return scoring.Verdict(score, faith, {})
+
+    assert scoring.best([verdict(2, 0.5), verdict(1, 0.9), verdict(0, 0.95)], [0, 1, 2]) == 1
+    assert scoring.best([verdict(2, 0.7), verdict(1, 0.9)], [0, 1]) == 0  # not doubtful
+    assert scoring.best([verdict(2, 0.5), verdict(1, 0.7)], [0, 1]) == 0  # nothing surer
+    assert scoring.best([verdict(2, 0.5), verdict(1, 0.9)], [0]) == 0  # the other was given up
