@@ -350,7 +350,7 @@ def is_legal(
             return False
         if rules.limit and walk.state.used > rules.limit:
             return False
-    return walk.done and walk.ended and not walk.forced
+    return walk.done and walk.ended and not walk.forced and not walk.state.missing
 
 
 ABBREVIATIONS = frozenset({"mr.", "mrs.", "ms.", "dr.", "st.", "no.", "vs.", "approx.", "etc."})

@@ -64,7 +64,9 @@ def test_values_are_the_plans_and_limits_hold(writer: Writer) -> None:
     for request, plan, draft in zip(requests, plans, drafts, strict=True):
         broken = [f for f in checks.check_draft(brief, request, draft) if f.rule in never]
         assert not broken, (broken, draft.fields)
-        for unit, planned in zip(draft.units, plan, strict=True):
+        rest = iter(plan)
+        for unit in draft.units:  # some of the plan may be left out
+            planned = next(p for p in rest if (p.label, p.sources) == (unit.label, unit.sources))
             assert set(planned.required) <= set(values.names(unit.text)) <= set(planned.values)
 
 
