@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Lower
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils.decorators import method_decorator
@@ -118,11 +117,7 @@ class ProfilePage(ReadOnlyPage):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        profile = self.get_object(request, object_id)
-        if profile is None:
-            raise Http404
-        if not self.has_view_permission(request, profile):
-            raise PermissionDenied
+        profile = self.to_read(request, object_id)
         labels = {d.name: d for d in AttributeDefinition.objects.all()}
         # Only what is on the allow-list is shown, whatever an older import may have left behind.
         attributes = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from generation.writer import avoiding, channels, claims, facts, prompts, values
+from generation.writer import avoiding, channels, claims, facts, prompts, scoring, values
 from generation.writer.planning import trait_ids
-from generation.writer.scoring import Aim
-from generation.writer.types import Brief, PlanUnit, Request, Severity
+from generation.writer.scoring import Aim, Verdict
+from generation.writer.types import Brief, PlanUnit, Request, Severity, WrittenUnit
 
 
 def of(brief: Brief, request: Request, unit: PlanUnit, said: Sequence[str]) -> Aim:
@@ -47,3 +47,17 @@ def faults(brief: Brief, request: Request, text: str) -> int:
         for claim in claims.find(text, _sources(brief, request), is_ad=is_ad)
     )
     return found + sum(1 for _ in avoiding.found(brief.brand.avoid, text))
+
+
+def written(unit: PlanUnit, text: str, logprob: float, verdict: Verdict) -> WrittenUnit:
+    """The row of the claim ledger for a chosen text."""
+    return WrittenUnit(
+        label=unit.label,
+        sources=facts.wholes(unit.sources),
+        text=text,
+        logprob=logprob,
+        score=verdict.score,
+        move=unit.move,
+        faith=verdict.faith,
+        reasons=scoring.describe(verdict),
+    )

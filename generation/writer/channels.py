@@ -179,6 +179,12 @@ SENTENCE_LABELS = frozenset({"P", "1", "2", "D", "T", "LI", "X", "PB"})  # end i
 TITLE_LABELS = frozenset({"S", "H", "MH", "MD", "LH", "PT"})
 MOST_SENTENCES: Mapping[str, int] = {"D": 2, "T": 2, "LI": 2, "X": 2, "PB": 2}  # otherwise one
 
+
+def least_words(label: str) -> int:
+    """A unit of fewer words says nothing."""
+    return 3 if label in SENTENCE_LABELS else 2
+
+
 # Basic character set of 3GPP TS 23.038; those of the extension table take two septets.
 GSM7 = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"

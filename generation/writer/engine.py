@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from generation.writer import aims, channels, facts, prompts, scoring, values
+from generation.writer import aims, channels, facts, legality, prompts, scoring, values
 from generation.writer.attention import Prefix
 from generation.writer.constraints import Echo, Rules, ScriptedWalk, UnitWalk, is_legal
 from generation.writer.decoding import Candidate, Counts, Decoder, Kept, Start
@@ -101,7 +101,7 @@ class TorchWriter:
         model.eval()
         self.lean = lean if lean is not None else (0.0 if tuned else LEAN_UNTUNED)
         self.model, self.tokenizer = model, tokenizer
-        self.judge = scoring.Judge(embedder)
+        self.judge = scoring.Judge(embedder, calibrated=tuned)
         self.decoder = Decoder(model)
         self.counts = Counts()  # of the last write()
         size = model.config.vocab_size
@@ -267,23 +267,15 @@ class TorchWriter:
     def _rules(self, work: _Writing, unit: PlanUnit, sampling: Sampling) -> Rules:
         spec = channels.SPECS[work.request.channel].field_of(unit.label)
         texts = values.mapping(work.brief)
-        limit = 0 if spec.measure is channels.Measure.WORDS else spec.limit
-        if spec.measure is channels.Measure.SEPTETS:
-            shown = [texts[n] for u in work.plan for n in (*u.values, *values.names(u.text)) if n in texts]
-            if not all(map(channels.is_gsm7, shown)):
-                limit = channels.UCS2_SEGMENT
-        for other in work.plan:  # what shares the field: the link of a text message
-            if other is not unit and limit and not spec.items and other.label in spec.labels:
-                limit -= channels.filled_length(other.text, spec, texts) + 1
         return Rules(
             names=tuple(n for n in unit.values if n in texts),
             required=tuple(n for n in unit.required if n in texts),
             costs={n: channels.length(texts[n], spec.measure) for n in unit.values if n in texts},
-            limit=limit,
+            limit=legality.limit_of(work.brief, work.request, work.plan, unit),
             lean=self.lean,
             max_tokens=min(sampling.max_tokens, MOST_TOKENS.get(unit.label, sampling.max_tokens)),
             sentences=channels.MOST_SENTENCES.get(unit.label, 1),
-            least_words=3 if unit.label in channels.SENTENCE_LABELS else 2,
+            least_words=channels.least_words(unit.label),
         )
 
     def _choose(self, work: _Writing, candidates: list[Candidate]) -> Kept:
@@ -310,29 +302,20 @@ class TorchWriter:
         if verdict.faith < LEAST_FAITH and self._may_leave_out(work, unit):
             work.left_out[channels.SPECS[work.request.channel].field_of(unit.label).name] += 1
         else:
-            work.units.append(self._written(unit, texts[best], chosen, verdict))
+            work.units.append(aims.written(unit, texts[best], chosen.mean_logprob, verdict))
         work.tokens += sum(len(c.tokens) for c in candidates)
         work.at += 1
         kept, rest = self._standing(chosen.tokens, work.walks[best].text, texts[best])
         then, walks = self._advance(work, "\n", work.sampling)
         return Kept(best, kept, [*rest, *then], list(walks))
 
-    @staticmethod
-    def _written(unit: PlanUnit, text: str, chosen: Candidate, verdict: scoring.Verdict) -> WrittenUnit:
-        return WrittenUnit(
-            unit.label,
-            facts.wholes(unit.sources),
-            text,
-            chosen.mean_logprob,
-            verdict.score,
-            unit.move,
-            verdict.faith,
-            scoring.describe(verdict),
-        )
+    def _may_leave_out(self, work: _Writing, unit: PlanUnit) -> bool:
+        """Whether the piece does without this unit: no value rests on it, and its field keeps enough others.
 
-    @staticmethod
-    def _may_leave_out(work: _Writing, unit: PlanUnit) -> bool:
-        """Whether the piece does without this unit: no value rests on it, and its field keeps enough others."""
+        Never for an untuned writer: its likelihoods are on another scale than those that `faith` was fitted on.
+        """
+        if not self._info.tuned:
+            return False
         spec = channels.SPECS[work.request.channel].field_of(unit.label)
         if unit.required or not (spec.planned[0] if spec.items else unit.label in ("1", "2")):
             return False

@@ -39,6 +39,21 @@ class UnitRules:
     exclaim: bool
 
 
+def limit_of(brief: Brief, request: Request, plan: Plan, unit: PlanUnit) -> int:
+    """How long the unit's text may be, in its channel's measure; 0 where words are counted over the whole field."""
+    spec = channels.SPECS[request.channel].field_of(unit.label)
+    texts = values.mapping(brief)
+    limit = 0 if spec.measure is channels.Measure.WORDS else spec.limit
+    if spec.measure is channels.Measure.SEPTETS:
+        shown = [texts[n] for u in plan for n in (*u.values, *values.names(u.text)) if n in texts]
+        if not all(map(channels.is_gsm7, shown)):
+            limit = channels.UCS2_SEGMENT
+    for other in plan:  # what shares the field: the link of a text message
+        if other is not unit and limit and not spec.items and other.label in spec.labels:
+            limit -= channels.filled_length(other.text, spec, texts) + 1
+    return limit
+
+
 def rules_for(
     brief: Brief, request: Request, plan: Plan, at: int, written: Sequence[WrittenUnit] = ()
 ) -> UnitRules:
@@ -46,18 +61,11 @@ def rules_for(
     unit = plan[at]
     spec = channels.SPECS[request.channel].field_of(unit.label)
     texts = values.mapping(brief)
-    limit, most = spec.limit, MOST_WORDS
+    limit, most = limit_of(brief, request, plan, unit), MOST_WORDS
     if spec.measure is channels.Measure.WORDS:
         said = sum(channels.filled_length(u.text, spec, texts) for u in written if u.label in spec.labels)
         ahead = sum(u.label in spec.labels for u in plan[at + 1 :])
-        limit, most = 0, max(LEAST_WORDS, min(MOST_WORDS, spec.limit - said - LEAST_WORDS * ahead))
-    elif spec.measure is channels.Measure.SEPTETS:
-        shown = [texts[n] for u in plan for n in (*u.values, *values.names(u.text)) if n in texts]
-        if not all(map(channels.is_gsm7, shown)):
-            limit = channels.UCS2_SEGMENT
-    for other in plan:  # what shares the field: the link of a text message
-        if other is not unit and limit and not spec.items and other.label in spec.labels:
-            limit -= channels.filled_length(other.text, spec, texts) + 1
+        most = max(LEAST_WORDS, min(MOST_WORDS, spec.limit - said - LEAST_WORDS * ahead))
     avoids_exclaiming = any(a.lower().startswith("exclamation") for a in brief.brand.avoid)
     return UnitRules(
         names=tuple(n for n in unit.values if n in texts),
@@ -65,7 +73,7 @@ def rules_for(
         costs={n: channels.length(texts[n], spec.measure) for n in unit.values if n in texts},
         limit=limit,
         words=most,
-        least_words=3 if unit.label in channels.SENTENCE_LABELS else 2,
+        least_words=channels.least_words(unit.label),
         sentences=channels.MOST_SENTENCES.get(unit.label, 1),
         sentence=unit.label in channels.SENTENCE_LABELS,
         gsm7=request.channel is Channel.SMS,

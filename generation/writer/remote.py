@@ -75,7 +75,7 @@ class RemoteWriter:
         """
         self.server, self.parallel, self._tell = server, parallel, tell
         self.counts = Counts()  # of the last write()
-        self._judge, self._judging = scoring.Judge(embedder), threading.Lock()
+        self._judge, self._judging = scoring.Judge(embedder, calibrated=False), threading.Lock()
         named = f"{server.url}\n{server.model}\n{CHAT_VERSION}"
         self._info = WriterInfo(
             name="remote",
@@ -185,16 +185,8 @@ class _Piece:
         verdicts = self.judge(aims.of(self.brief, self.request, unit, [u.text for u in self.units]), attempts)
         best = scoring.best(verdicts, range(len(attempts)))
         chosen, verdict = attempts[best], verdicts[best]
-        return WrittenUnit(
-            label=unit.label,
-            sources=facts.wholes(unit.sources),
-            text=chosen.text,
-            logprob=sum(chosen.logprobs) / max(len(chosen.logprobs), 1),
-            score=verdict.score,
-            move=unit.move,
-            faith=verdict.faith,
-            reasons=scoring.describe(verdict),
-        )
+        logprob = sum(chosen.logprobs) / max(len(chosen.logprobs), 1)
+        return aims.written(unit, chosen.text, logprob, verdict)
 
     def _answers(self, at: int, turn: int, rules: UnitRules) -> list[Answer]:
         """As many answers as there are candidates, whether the server gives them together or one by one."""

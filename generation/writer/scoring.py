@@ -96,8 +96,12 @@ def light_words() -> Mapping[str, float]:
 class Judge:
     """Weighs candidates. With an embedder meaning counts as well as words; its vectors are kept for the brief."""
 
-    def __init__(self, embedder: Embedder | None = None) -> None:
-        self._embedder = embedder
+    def __init__(self, embedder: Embedder | None = None, *, calibrated: bool = True) -> None:
+        """`calibrated`: likelihoods are those of a model tuned on the corpus, on which the weights were fitted.
+
+        Those of another model still order its candidates; `faith` then takes the usual ones in their place.
+        """
+        self._embedder, self._calibrated = embedder, calibrated
         self._vectors: dict[str, list[float]] = {}
 
     def judge(self, aim: Aim, attempts: Sequence[Attempt]) -> list[Verdict]:
@@ -108,9 +112,11 @@ class Judge:
         for attempt, text in zip(attempts, shown, strict=True):
             told = features(aim, attempt)
             told |= self._meaning(aim, text, vectors, told["covers"])
-            found.append(
-                Verdict(_weigh(told, WEIGHTS), 1 / (1 + math.exp(-_weigh(told, FAITH_WEIGHTS))), told)
+            trusted = (
+                told if self._calibrated else {**told, "likely": USUAL_LIKELY, "unlikely": USUAL_UNLIKELY}
             )
+            faith = 1 / (1 + math.exp(-_weigh(trusted, FAITH_WEIGHTS)))
+            found.append(Verdict(_weigh(told, WEIGHTS), faith, told))
         return found
 
     def _embed(self, aim: Aim, shown: Sequence[str]) -> Mapping[str, list[float]]:

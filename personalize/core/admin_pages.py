@@ -71,6 +71,15 @@ class Page(_ModelAdmin):
         except self.model.DoesNotExist as error:
             raise Http404 from error
 
+    def to_read(self, request: HttpRequest, object_id: str) -> Any:
+        """The row of a page that is read; Http404 without one, PermissionDenied for who may not see it."""
+        found = self.get_object(request, object_id)
+        if found is None:
+            raise Http404
+        if not self.has_view_permission(request, found):
+            raise PermissionDenied
+        return found
+
     def frame(self, request: HttpRequest, **context: Any) -> dict[str, Any]:
         """The context of a page of our own inside the admin's frame."""
         return {**self.admin_site.each_context(request), "opts": self.opts, "model_admin": self, **context}
