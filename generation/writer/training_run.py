@@ -22,9 +22,6 @@ from torch import distributed
 from generation.writer import checkpoints, training, training_data
 from generation.writer.corpus import CorpusPiece, read_plain, split_brands
 
-# Large blocks stay with the process: without this every batch asks the system for its memory anew.
-_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "17179869184", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -139,7 +136,7 @@ def _together(job: Job) -> Iterator[None]:
     if rank == 0:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
         for number in range(1, job.processes):
-            environment = os.environ | _MEMORY | {"RANK": str(number), "OMP_NUM_THREADS": "1"}
+            environment = os.environ | {"RANK": str(number), "OMP_NUM_THREADS": "1"}
             command = [sys.executable, "-m", "generation.writer.training_run"]
             other = subprocess.Popen(
                 command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
