@@ -38,7 +38,7 @@ def problems(campaign: Campaign, *, now: datetime | None = None) -> list[Problem
     facts = list(campaign.facts.order_by("position", "id"))
     values = list(campaign.values.order_by("name"))
     found = [*_words(campaign)]
-    found += _of_facts(facts, {value.name for value in values})
+    found += _of_facts(facts, {value.name for value in values}, now)
     found += _of_values(values, now)
     found += _of_references(campaign, facts, values)
     found += _of_audience(campaign)
@@ -94,7 +94,7 @@ def _words(campaign: Campaign) -> Iterator[Problem]:
         yield Problem("cta", "Give the words for the button, such as 'See the new roast'.")
 
 
-def _of_facts(facts: list[Fact], names: set[str]) -> Iterator[Problem]:
+def _of_facts(facts: list[Fact], names: set[str], now: datetime) -> Iterator[Problem]:
     if not facts:
         yield Problem("facts", "Add at least one fact: the writer may say nothing that is not a fact.")
     for number, fact in enumerate(facts, start=1):
@@ -102,6 +102,11 @@ def _of_facts(facts: list[Fact], names: set[str]) -> Iterator[Problem]:
             yield Problem(
                 "facts",
                 f"Fact {number} holds '{bare}'. Make it a value and write its name, such as {{{{price}}}}.",
+            )
+        if fact.valid_until and fact.valid_until <= now:
+            yield Problem(
+                "facts",
+                f"Fact {number} was true until {fact.valid_until:%d %B %Y}. Renew it or take it out.",
             )
         used = set(PLACEHOLDER.findall(fact.text))
         for name in sorted(used - names):

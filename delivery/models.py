@@ -67,6 +67,43 @@ class Delivery(models.Model):
         return self.message_id
 
 
+class HoldReason(models.TextChoices):
+    WINDOW = "window", "Outside the campaign's sending hours"
+    QUIET = "quiet", "Quiet hours"
+    BLACKOUT = "blackout", "A day on which nothing is sent"
+    CAP = "cap", "The reader has had enough messages lately"
+
+
+class Hold(models.Model):
+    """That an approved piece waits, until when and why: its time has not come. The claim that takes it deletes it.
+
+    Never a verdict: everything is looked at again at `until`, and a change of the rules deletes all holds.
+    """
+
+    piece = models.OneToOneField(Piece, on_delete=models.CASCADE, primary_key=True, related_name="hold")
+    until = models.DateTimeField(db_index=True)
+    reason = models.CharField(max_length=10, choices=HoldReason.choices)
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.piece_id} {self.reason}"
+
+
+class TokenBucket(models.Model):
+    """How many messages may leave now: one row for all campaigns, one for each campaign with a limit.
+
+    Refilled and emptied by one conditional UPDATE of the database's clock; see `throttle`.
+    """
+
+    name = models.CharField(max_length=40, primary_key=True)
+    tokens = models.FloatField()
+    refilled_at = models.DateTimeField()
+    granted = models.PositiveIntegerField(default=0)  # by the last UPDATE, so that it can return it
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class OutcomeKind(models.TextChoices):
     DELIVERED = "delivered", "Delivered"
     OPENED = "opened", "Opened"

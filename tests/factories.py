@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -364,6 +364,42 @@ class RunFactory(DjangoModelFactory):
     audience_size = 1
 
 
+class SendingRulesFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.SendingRules
+        django_get_or_create = ("id",)
+
+    id = 1
+
+
+class FrequencyCapFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.FrequencyCap
+
+    rules = factory.SubFactory(SendingRulesFactory)
+    channel = campaigns.Channel.EMAIL
+    most = 2
+    days = factory.Sequence(lambda n: 1 + n % 300)
+
+
+class BlackoutFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.Blackout
+
+    rules = factory.SubFactory(SendingRulesFactory)
+    name = "Christmas"
+    first_day = factory.LazyFunction(lambda: date(2026, 12, 24))
+    last_day = factory.LazyFunction(lambda: date(2026, 12, 26))
+
+
+class EntryFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.Entry
+
+    campaign = factory.SubFactory(CampaignFactory, schedule="always_on")
+    profile = factory.SubFactory(ProfileFactory)
+
+
 class ImportFactory(DjangoModelFactory):
     class Meta:
         model = campaigns.Import
@@ -635,6 +671,24 @@ class DeliveryFactory(DjangoModelFactory):
         lambda row: timezone.now() + timedelta(minutes=5) if row.status == "claimed" else None
     )
     finished_at = factory.LazyAttribute(lambda row: timezone.now() if row.status == "handed_over" else None)
+
+
+class HoldFactory(DjangoModelFactory):
+    class Meta:
+        model = deliveries.Hold
+
+    piece = factory.SubFactory(PieceFactory, status=generation.Status.APPROVED)
+    until = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=8))
+    reason = deliveries.HoldReason.QUIET
+
+
+class TokenBucketFactory(DjangoModelFactory):
+    class Meta:
+        model = deliveries.TokenBucket
+
+    name = factory.Sequence(lambda n: f"campaign-{n}")
+    tokens = 1.0
+    refilled_at = factory.LazyFunction(timezone.now)
 
 
 class OutcomeFactory(DjangoModelFactory):

@@ -14,6 +14,8 @@ from campaigns.models import (
     Campaign,
     CampaignStatus,
     Channel,
+    EntryKind,
+    MissedPolicy,
     ReviewPolicy,
     ScheduleKind,
     SendPolicy,
@@ -64,11 +66,50 @@ class ValueInput(Input):
     valid_until = serializers.DateTimeField(required=False, allow_null=True)
 
 
+def _days(help_text: str) -> serializers.ListField:
+    return serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=7),
+        required=False,
+        max_length=7,
+        help_text=help_text,
+    )
+
+
 class ScheduleInput(Input):
     kind = NamedChoice(ScheduleKind.choices, schema="ScheduleKind")
     at = serializers.DateTimeField(required=False, allow_null=True, help_text="For once")
     cron = serializers.CharField(required=False, allow_blank=True, max_length=100, help_text="'0 9 * * MON'")
+    time = serializers.TimeField(required=False, allow_null=True, help_text="For daily and weekly")
+    days = _days("For weekly: 1 is Monday, 7 is Sunday")
     time_zone = serializers.CharField(required=False, max_length=64)
+    missed = NamedChoice(
+        MissedPolicy.choices,
+        schema="MissedPolicy",
+        required=False,
+        help_text="What becomes of times that passed while nothing was running",
+    )
+    entry = NamedChoice(
+        EntryKind.choices, schema="EntryKind", required=False, help_text="For always_on: who is due"
+    )
+    event = serializers.RegexField(
+        r"^([a-z][a-z0-9_]{0,63})?$", required=False, allow_blank=True, help_text="For always_on by event"
+    )
+    again_after_days = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=3650,
+        help_text="For always_on; null: once a person",
+    )
+    takes_present = serializers.BooleanField(
+        required=False, help_text="For always_on: also people who are in the segment when it starts"
+    )
+
+
+class WindowInput(Input):
+    start = serializers.TimeField(required=False, allow_null=True, help_text="In the reader's own time zone")
+    end = serializers.TimeField(required=False, allow_null=True, help_text="Before start: past midnight")
+    days = _days("1 is Monday; empty: every day")
 
 
 class CampaignChange(Input):
@@ -107,6 +148,14 @@ class CampaignChange(Input):
     review_policy = NamedChoice(ReviewPolicy.choices, schema="ReviewPolicy", required=False)
     send_policy = NamedChoice(SendPolicy.choices, schema="SendPolicy", required=False)
     schedule = ScheduleInput(required=False)
+    window = WindowInput(required=False, allow_null=True, help_text="Sending hours; null: any hour")
+    per_minute = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=1_000_000,
+        help_text="Most messages a minute, by all workers together",
+    )
 
 
 class CampaignInput(CampaignChange):
@@ -131,8 +180,22 @@ class ScheduleOutput(Output):
     kind = NamedChoice(ScheduleKind.choices, schema="ScheduleKind", source="schedule")
     at = serializers.DateTimeField(source="schedule_at", allow_null=True)
     cron = serializers.CharField(source="schedule_cron")
+    time = serializers.TimeField(source="schedule_time", allow_null=True)
+    days = serializers.ListField(child=serializers.IntegerField(), source="schedule_days")
     time_zone = serializers.CharField(source="schedule_time_zone")
+    missed = NamedChoice(MissedPolicy.choices, schema="MissedPolicy", source="missed_policy")
+    entry = NamedChoice(EntryKind.choices, schema="EntryKind")
+    event = serializers.CharField(source="entry_event")
+    again_after_days = serializers.IntegerField(source="reentry_days", allow_null=True)
+    takes_present = serializers.BooleanField()
     next_run_at = serializers.DateTimeField(allow_null=True)
+    skipped_at = serializers.DateTimeField(allow_null=True, help_text="The last time missed and skipped")
+
+
+class WindowOutput(Output):
+    start = serializers.TimeField(source="window_start", allow_null=True)
+    end = serializers.TimeField(source="window_end", allow_null=True)
+    days = serializers.ListField(child=serializers.IntegerField(), source="window_days")
 
 
 class CampaignItem(Output):
@@ -163,11 +226,17 @@ class CampaignOutput(CampaignItem):
     audience = serializers.CharField()
     review_policy = NamedChoice(ReviewPolicy.choices, schema="ReviewPolicy")
     send_policy = NamedChoice(SendPolicy.choices, schema="SendPolicy")
+    window = WindowOutput(source="*")
+    per_minute = serializers.IntegerField(allow_null=True)
+    next_times = serializers.ListField(
+        child=serializers.DateTimeField(), help_text="The next five, in the campaign's time zone"
+    )
     held_because = serializers.CharField(help_text="Why the schedule stopped by itself")
     problems = BriefProblem(many=True, help_text="What must be mended before it can be launched")
 
     def to_representation(self, instance: Any) -> Any:
         instance.problems = briefs.problems(instance)
+        instance.next_times = schedules.upcoming(instance)
         # The row's own `facts` and `values` are managers.
         instance.fact_texts = list(instance.facts.order_by("position", "id").values_list("text", flat=True))
         instance.value_rows = list(instance.values.order_by("name"))

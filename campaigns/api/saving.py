@@ -15,7 +15,6 @@ from campaigns.models import (
     Campaign,
     CampaignStatus,
     Fact,
-    ScheduleKind,
     Segment,
     Value,
 )
@@ -23,12 +22,25 @@ from personalize.core.errors import DomainError, InvalidInput
 
 _PLAIN = (
     "name", "goal", "cta", "cta_link", "must_mention", "channels", "audience", "review_policy", "send_policy",
+    "per_minute",
 )  # fmt: skip
 _SCHEDULE = {
     "kind": "schedule",
     "at": "schedule_at",
     "cron": "schedule_cron",
+    "time": "schedule_time",
+    "days": "schedule_days",
     "time_zone": "schedule_time_zone",
+    "missed": "missed_policy",
+    "entry": "entry",
+    "event": "entry_event",
+    "again_after_days": "reentry_days",
+    "takes_present": "takes_present",
+}
+_WINDOW = {"start": "window_start", "end": "window_end", "days": "window_days"}
+_SENT_AS = {
+    **{column: f"schedule.{name}" for name, column in _SCHEDULE.items()},
+    **{column: f"window.{name}" for name, column in _WINDOW.items()},
 }
 
 
@@ -87,22 +99,28 @@ def _apply(campaign: Campaign, sent: Mapping[str, Any], by: User) -> None:
         campaign.segment = _segment(sent["segment"]) if sent["segment"] else None
     if "segment_filter" in sent:
         campaign.segment = _own_segment(campaign, sent["segment_filter"], by)
-    if "schedule" in sent:
-        _apply_schedule(campaign, sent["schedule"])
+    if "schedule" in sent or "window" in sent:
+        _apply_timing(campaign, sent.get("schedule", {}), sent.get("window", {}))
 
 
-def _apply_schedule(campaign: Campaign, sent: Mapping[str, Any]) -> None:
-    for name, column in _SCHEDULE.items():
-        if name in sent:
-            setattr(campaign, column, sent[name])
+def _apply_timing(campaign: Campaign, schedule: Mapping[str, Any], window: Mapping[str, Any] | None) -> None:
+    given = {_SCHEDULE[name]: value for name, value in schedule.items()}
+    # `"window": null` takes the sending hours away.
+    given |= {
+        column: ([] if name == "days" else None) if window is None else window[name]
+        for name, column in _WINDOW.items()
+        if window is None or name in window
+    }
+    for column, value in given.items():
+        setattr(campaign, column, value)
     try:
         campaign.schedule_time_zone = cleaning.time_zone(campaign.schedule_time_zone)
     except cleaning.Unusable as error:
         raise InvalidInput(f"The time zone {error}.", field="schedule.time_zone") from error
-    if campaign.schedule == ScheduleKind.ONCE and campaign.schedule_at is None:
-        raise InvalidInput("Say when: schedule.at is needed for 'once'.", field="schedule.at")
-    if campaign.schedule == ScheduleKind.CRON:
-        schedules.check(cron=campaign.schedule_cron, time_zone=campaign.schedule_time_zone)
+    try:
+        schedules.check_campaign(campaign)
+    except InvalidInput as error:
+        raise InvalidInput(str(error), field=_SENT_AS.get(error.field, error.field)) from error
 
 
 def _apply_rows(campaign: Campaign, sent: Mapping[str, Any]) -> None:
@@ -115,9 +133,13 @@ def _apply_rows(campaign: Campaign, sent: Mapping[str, Any]) -> None:
 def _replace_facts(campaign: Campaign, texts: Sequence[str]) -> None:
     if len(set(texts)) != len(texts):
         raise InvalidInput("Two facts are the same.", field="facts")
+    ends = dict(
+        campaign.facts.values_list("text", "valid_until")
+    )  # set on the page; a sentence keeps its own
     campaign.facts.all().delete()
     Fact.objects.bulk_create(
-        Fact(campaign=campaign, text=text, position=place) for place, text in enumerate(texts)
+        Fact(campaign=campaign, text=text, position=place, valid_until=ends.get(text))
+        for place, text in enumerate(texts)
     )
 
 

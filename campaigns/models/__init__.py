@@ -5,12 +5,15 @@ from campaigns.models.campaigns import (
     Campaign,
     CampaignStatus,
     Channel,
+    EntryKind,
     Fact,
+    MissedPolicy,
     ReviewPolicy,
     ScheduleKind,
     SendPolicy,
     Value,
     ValueKind,
+    Weekday,
 )
 from campaigns.models.catalogue import Product, ProductEmbedding
 from campaigns.models.imports import Import, ImportKind, ImportProblem, ImportStatus
@@ -29,10 +32,12 @@ from campaigns.models.people import (
 )
 from campaigns.models.runs import Run, RunStatus, RunTrigger
 from campaigns.models.segments import Segment
+from campaigns.models.timing import Blackout, Entry, FrequencyCap, SendingRules
 
 __all__ = [
     "AttributeDefinition",
     "AttributeKind",
+    "Blackout",
     "Brand",
     "BrandVersion",
     "Campaign",
@@ -40,12 +45,16 @@ __all__ = [
     "Channel",
     "Consent",
     "ConsentStatus",
+    "Entry",
+    "EntryKind",
     "Event",
     "Fact",
+    "FrequencyCap",
     "Import",
     "ImportKind",
     "ImportProblem",
     "ImportStatus",
+    "MissedPolicy",
     "Product",
     "ProductEmbedding",
     "Profile",
@@ -57,10 +66,12 @@ __all__ = [
     "ScheduleKind",
     "Segment",
     "SendPolicy",
+    "SendingRules",
     "Suppression",
     "SuppressionReason",
     "TraitKind",
     "TraitRule",
     "Value",
     "ValueKind",
+    "Weekday",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -16,7 +16,9 @@ __all__ = [
     "Campaign",
     "CampaignStatus",
     "Channel",
+    "EntryKind",
     "Fact",
+    "MissedPolicy",
     "ReviewPolicy",
     "ScheduleKind",
     "SendPolicy",
@@ -35,7 +37,36 @@ class CampaignStatus(models.TextChoices):
 class ScheduleKind(models.TextChoices):
     MANUAL = "manual", "When somebody launches it"
     ONCE = "once", "Once, at a time"
-    CRON = "cron", "Again and again"
+    DAILY = "daily", "Every day"
+    WEEKLY = "weekly", "Every week"
+    CRON = "cron", "By a cron expression"
+    ALWAYS_ON = "always_on", "Always on: whenever somebody enters"
+
+
+class EntryKind(models.TextChoices):
+    """What makes a person due for an always-on campaign."""
+
+    SEGMENT = "segment", "A person enters the segment"
+    EVENT = "event", "A person of the segment does something"
+
+
+class MissedPolicy(models.TextChoices):
+    """What happens to scheduled times that passed while nothing was running."""
+
+    RUN_ONCE = "run_once", "Run once, for the latest of them"
+    SKIP = "skip", "Skip them and wait for the next time"
+
+
+class Weekday(models.IntegerChoices):
+    """As ISO counts them."""
+
+    MONDAY = 1, "Monday"
+    TUESDAY = 2, "Tuesday"
+    WEDNESDAY = 3, "Wednesday"
+    THURSDAY = 4, "Thursday"
+    FRIDAY = 5, "Friday"
+    SATURDAY = 6, "Saturday"
+    SUNDAY = 7, "Sunday"
 
 
 class ReviewPolicy(models.TextChoices):
@@ -101,7 +132,51 @@ class Campaign(models.Model):
     schedule_cron = models.CharField(
         "cron expression", max_length=100, blank=True, help_text="'0 9 * * MON': Mondays at nine"
     )
+    schedule_time = models.TimeField("at", null=True, blank=True, help_text="In the campaign's time zone")
+    schedule_days = ArrayField(
+        models.PositiveSmallIntegerField(choices=Weekday.choices), default=list, blank=True
+    )
     schedule_time_zone = models.CharField("time zone", max_length=64, default="UTC")
+    missed_policy = models.CharField(
+        "times missed while nothing ran",
+        max_length=10,
+        choices=MissedPolicy.choices,
+        default=MissedPolicy.RUN_ONCE,
+    )
+    # The last time that was missed and skipped, for the marketer.
+    skipped_at = models.DateTimeField(null=True, blank=True, editable=False)
+    entry = models.CharField(
+        "somebody is due when", max_length=10, choices=EntryKind.choices, default=EntryKind.SEGMENT
+    )
+    entry_event = models.CharField("event", max_length=64, blank=True, help_text="Such as purchased")
+    # Null: one piece a person, ever.
+    reentry_days = models.PositiveSmallIntegerField(
+        "again after, in days",
+        null=True,
+        blank=True,
+        help_text="Empty: each person once, ever. 30: once more for who enters again at least 30 days later",
+    )
+    takes_present = models.BooleanField(
+        "also people who are in the segment when it starts",
+        default=False,
+    )
+    watched_from = models.DateTimeField(null=True, blank=True, editable=False)  # first look of an always-on
+    # What that look meant by 'enters': with other settings the next look is a first one again.
+    watch_key = models.CharField(max_length=64, blank=True, editable=False)
+    window_start = models.TimeField(
+        "send from", null=True, blank=True, help_text="In the reader's own time zone"
+    )
+    window_end = models.TimeField("until", null=True, blank=True)
+    window_days = ArrayField(
+        models.PositiveSmallIntegerField(choices=Weekday.choices), default=list, blank=True
+    )
+    per_minute = models.PositiveIntegerField(
+        "most messages a minute",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="By all workers together; empty: as fast as they can",
+    )
     next_run_at = models.DateTimeField(null=True, blank=True, editable=False)  # null: nothing is due
     # Why the schedule stopped by itself, for the marketer; emptied when it is activated again.
     held_because = models.CharField(max_length=300, blank=True, editable=False)
@@ -122,6 +197,18 @@ class Campaign(models.Model):
             models.CheckConstraint(
                 condition=~Q(schedule="cron") | ~Q(schedule_cron=""), name="campaign_cron_has_cron"
             ),
+            models.CheckConstraint(
+                condition=~Q(schedule__in=("daily", "weekly")) | Q(schedule_time__isnull=False),
+                name="campaign_daily_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(schedule="weekly") | ~Q(schedule_days=[]), name="campaign_weekly_has_days"
+            ),
+            models.CheckConstraint(
+                condition=Q(window_start__isnull=True, window_end__isnull=True)
+                | Q(window_start__isnull=False, window_end__isnull=False),
+                name="campaign_window_paired",
+            ),
         ]
         indexes = [
             models.Index(fields=["next_run_at"], name="campaign_due", condition=Q(next_run_at__isnull=False))
@@ -137,6 +224,9 @@ class Fact(models.Model):
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="facts")
     text = models.CharField(max_length=300)
     position = models.PositiveSmallIntegerField(default=0)
+    valid_until = models.DateTimeField(
+        null=True, blank=True, help_text="Nothing that says it leaves after this time"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["campaign", "text"], name="fact_once_per_campaign")]

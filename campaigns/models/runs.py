@@ -20,6 +20,7 @@ class RunTrigger(models.TextChoices):
     SCHEDULE = "schedule", "Launched on schedule"
     API = "api", "Launched by the API"
     COMPOSE = "compose", "Single pieces asked for by the API"
+    ENTRY = "entry", "People who entered an always-on campaign"
 
 
 class Run(models.Model):

@@ -77,6 +77,11 @@ def launch(
     if campaign.status in (CampaignStatus.ARCHIVED, CampaignStatus.PAUSED):
         label = CampaignStatus(campaign.status).label.lower()
         raise LaunchRefused(f"This campaign is {label}. Resume it, then launch.")
+    if campaign.schedule == ScheduleKind.ALWAYS_ON:
+        raise LaunchRefused(
+            "This campaign is always on: start it, and it writes to each person who enters. "
+            "To write to everybody at once, copy it with another schedule."
+        )
     check_brief(campaign)
     if campaign.status == CampaignStatus.DRAFT and campaign.schedule == ScheduleKind.MANUAL:
         campaign = schedules.activate(campaign=campaign, by=by)
@@ -180,20 +185,20 @@ def check_brief(campaign: Campaign, *, personal_only: bool = False) -> None:
 
 
 def _compose_in(run: Run, profile: Profile, channel: str) -> Piece | None:
-    made = _insert(run, channel, Profile.objects.filter(pk=profile.pk))
+    made = insert_pieces(run, channel, Profile.objects.filter(pk=profile.pk))
     return Piece.objects.get(run=run, profile=profile, channel=channel) if made else None
 
 
 def _make_pieces(run: Run, campaign: Campaign) -> int:
     personal = [channel for channel in campaign.channels if channel in PERSONAL_CHANNELS]
     ads = [channel for channel in campaign.channels if channel in AD_CHANNELS]
-    made = sum(_insert(run, channel, None) for channel in ads)
+    made = sum(insert_pieces(run, channel, None) for channel in ads)
     if personal and campaign.segment is not None:
         audience, size = _freeze_audience(run, segments.audience(campaign.segment))
         excluded: dict[str, int] = {}
         for channel in personal:
             reached = reach(audience, channel=channel, size=size)
-            made += _insert(run, channel, reached.readers)
+            made += insert_pieces(run, channel, reached.readers)
             label = Channel(channel).label
             excluded |= {f"{label}: {reason}": count for reason, count in reached.left_out.items()}
         run.audience_size = (
@@ -206,20 +211,29 @@ def _make_pieces(run: Run, campaign: Campaign) -> int:
 
 def _freeze_audience(run: Run, audience: QuerySet[Profile]) -> tuple[QuerySet[Profile], int]:
     """Evaluate the segment once, into a scratch table of ids: every channel and count then sees the same people."""
-    table = f"audience_of_run_{run.pk}"  # digits only: safe inside SQL
-    sql, params = audience.order_by().values("pk").query.sql_with_params()
+    table = scratch_audience(f"run_{run.pk}", audience)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"CREATE TEMP TABLE {table} ON COMMIT DROP AS SELECT id FROM ({sql}) AS found(id)", params
-        )
-        cursor.execute(f"CREATE UNIQUE INDEX ON {table} (id)")
-        cursor.execute(f"ANALYZE {table}")
         cursor.execute(f"SELECT count(*) FROM {table}")
         size = int(cursor.fetchone()[0])
     return (
         Profile.objects.extra(where=[f'"campaigns_profile"."id" IN (SELECT id FROM {table})']),
         size,
     )
+
+
+def scratch_audience(name: str, audience: QuerySet[Profile]) -> str:
+    """The ids of an audience as a table that ends with the transaction; its name, safe inside SQL."""
+    table = f"audience_of_{name}"
+    assert table.isidentifier()
+    sql, params = audience.order_by().values("pk").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
+        cursor.execute(
+            f"CREATE TEMP TABLE {table} ON COMMIT DROP AS SELECT id FROM ({sql}) AS found(id)", params
+        )
+        cursor.execute(f"CREATE UNIQUE INDEX ON {table} (id)")
+        cursor.execute(f"ANALYZE {table}")
+    return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +263,7 @@ def reach(audience: QuerySet[Profile], *, channel: str, size: int) -> Reach:
 _SEED = "('x' || left(md5(concat_ws(':', %s::bigint, reader.id, %s::varchar)), 15))::bit(60)::bigint"
 
 
-def _insert(run: Run, channel: str, readers: QuerySet[Profile] | None) -> int:
+def insert_pieces(run: Run, channel: str, readers: QuerySet[Profile] | None) -> int:
     """Make one draft per reader in one statement, or one ad without a reader; how many were new."""
     given: dict[str, tuple[str, tuple[object, ...]]] = {
         "run_id": ("%s::bigint", (run.pk,)),

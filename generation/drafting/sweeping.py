@@ -10,8 +10,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from campaigns import schedules
-from campaigns.models import Campaign, Run, RunStatus, RunTrigger
-from generation.drafting import launching, leases, queueing
+from campaigns.models import Campaign, Run, RunStatus, RunTrigger, ScheduleKind
+from generation.drafting import entering, launching, leases, queueing
 from generation.models import Piece
 from personalize.core.errors import DomainError
 
@@ -33,6 +33,7 @@ def sweep(*, now: datetime) -> Swept:
     Safe to run at any time and any number of times: a message too many finds nothing to claim. A run behind a
     long queue is not woken again and again.
     """
+    schedules.mend(now=now)
     returned, failed = leases.return_expired(now=now)
     woken = _idle_runs(now) if queueing.queue_length() < queueing.MANY_MESSAGES else []
     for run_id in woken:
@@ -66,7 +67,7 @@ def start_due_runs(*, now: datetime) -> list[Run]:
                     break
                 campaign, when = due[0]
                 campaign_id = campaign.pk
-                run = _launch_or_hold(campaign, when)
+                run = _launch_or_hold(campaign, when, now) if when else None
         except Exception as error:
             if not campaign_id:
                 raise
@@ -79,10 +80,12 @@ def start_due_runs(*, now: datetime) -> list[Run]:
     return started
 
 
-def _launch_or_hold(campaign: Campaign, when: datetime) -> Run | None:
+def _launch_or_hold(campaign: Campaign, when: datetime, now: datetime) -> Run | None:
     try:
         # A savepoint: what the launch stored goes, the claim of the time stays.
         with transaction.atomic():
+            if campaign.schedule == ScheduleKind.ALWAYS_ON:
+                return entering.look(campaign=campaign, when=when, now=now)
             return launching.launch(
                 campaign=campaign, by=None, trigger=RunTrigger.SCHEDULE, scheduled_for=when
             )
