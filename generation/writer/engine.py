@@ -261,7 +261,9 @@ class TorchWriter:
         text = prompts.plainly(work.brief, work.request, unit)
         if not text or any(s.startswith("p") for s in unit.sources):
             return []
-        ends = [] if unit.label in channels.SENTENCE_LABELS else self._ends[:1]
+        # One sentence is over with its full stop; where two may stand the line must be ended.
+        over = unit.label in channels.SENTENCE_LABELS and channels.MOST_SENTENCES.get(unit.label, 1) == 1
+        ends = [] if over else self._ends[:1]
         return self.ids(text) + ends
 
     def _rules(self, work: _Writing, unit: PlanUnit, sampling: Sampling) -> Rules:

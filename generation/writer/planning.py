@@ -39,6 +39,7 @@ JITTER = (
 
 # Cosine of trait and fact from which one sentence may hold both; below it there is no link that a reader would see.
 CLOSE = 0.5
+SUBJECT = 50  # characters of a fact that makes a subject as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +182,18 @@ def _email(m: _Material) -> list[PlanUnit]:
     )
     rest = [f for f in body_facts if f is not bridge]
 
-    subject = first or (bridge.id if bridge else "goal")
-    if first and not telling.topic(trait_ids(m.request)[first]) and len(rest) > 3:
-        subject = rest.pop(0).id  # a title of a trait that is no thing ("works nights") is seldom a good one
+    words = trait_ids(m.request)
+    others = [
+        t for t in others if telling.to_you(words[t])
+    ]  # the rest colours the brief, but makes no sentence
+    titled = [t for t in m.traits if telling.title(words[t])]
+    subject = titled[0] if titled else first or (bridge.id if bridge else "goal")
+    if (
+        not titled and len(rest) > 2
+    ):  # a title of a trait that has no plain one ("between jobs") is seldom good
+        hook = _short_first(m, rest, (), SUBJECT)[0]
+        rest.remove(hook)
+        subject = hook.id
     units = [_unit(m, "S", "hook", subject)]
     preview = rest.pop() if len(rest) > 3 else (close[0] if close else bridge)  # rather a fact of its own
     units.append(_unit(m, "P", "offer", *([preview.id] if preview else ["goal"])))

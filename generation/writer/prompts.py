@@ -219,9 +219,14 @@ def plainly(brief: Brief, request: Request, unit: PlanUnit) -> str:
         return ""
     if title:
         parts = parts[-1:]
-    text = ", and ".join(parts).rstrip(".")
-    text = text[:1].upper() + text[1:]
+    if channels.MOST_SENTENCES.get(unit.label, 1) >= len(parts) > 1:
+        return " ".join(f"{_capital(part.rstrip('.'))}." for part in parts)
+    text = _capital(", and ".join(parts).rstrip("."))
     return text if title or not text else text + "."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def spoken(brief: Brief, request: Request, unit: PlanUnit) -> str:
@@ -244,7 +249,7 @@ def _spoken_parts(brief: Brief, request: Request, unit: PlanUnit, title: bool) -
     parts = []
     for source in unit.sources:
         if source in traits:
-            parts.append(telling.topic(traits[source]) if title else telling.to_you(traits[source]))
+            parts.append(telling.title(traits[source]) if title else telling.to_you(traits[source]))
         elif source in facts or source in products:
             parts.append(facts[source] if source in facts else products[source])
     return parts

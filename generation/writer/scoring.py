@@ -17,7 +17,7 @@ from itertools import pairwise
 from operator import mul
 from pathlib import Path
 
-from generation.writer import channels, values
+from generation.writer import channels, fidelity, values
 from generation.writer.types import Embedder
 
 _STOP_WORDS = (
@@ -169,6 +169,7 @@ def features(aim: Aim, attempt: Attempt) -> dict[str, float]:
     names = values.names(text)
     planned = set(values.names(" ".join(aim.lines)))
     title = aim.label in channels.TITLE_LABELS
+    true_to = fidelity.compare(aim.spoken, text, aim.known)
     return {
         "bias": 1.0,
         "title": float(title),
@@ -194,6 +195,9 @@ def features(aim: Aim, attempt: Attempt) -> dict[str, float]:
         "broken": float(attempt.broken),
         "scripted": float(attempt.scripted),
         "faults": float(min(attempt.faults, 2)),
+        "misplaced": float(min(true_to.misplaced, 2)),
+        "turned": float(min(true_to.turned, 2)),
+        "new_pairs": true_to.new_pairs,
     }  # fmt: skip
 
 
@@ -234,13 +238,13 @@ WEIGHTS: Weights = {
     "wanders": 0.1, "long": -2.46, "not_to_you": -0.62, "person": -0.44, "same_start": -0.47, "title": 0.56,
     "word_twice": -0.51, "echo": -2.09,
     "alien_name": -2.5, "lacks_value": -0.7, "value_twice": -1.5, "forced": -0.5, "short": -0.7, "said": -1.0,
-    "broken": -1.0, "faults": -2.0, "scripted": -0.4,
+    "broken": -1.0, "faults": -2.0, "scripted": -0.4, "misplaced": -2.5,
 }  # fmt: skip
 # The same for "neither unfaithful nor nonsense". Below 0.3 lie 75 % of the bad candidates and 4 % of the good.
 FAITH_WEIGHTS: Weights = {
     "bias": -0.6, "likely": 1.05, "unlikely": 1.0, "near": 3.33, "lead": 0.87, "strange": -0.78, "wanders": -1.42,
     "long": -2.34, "person": -2.74, "scripted": 2.54,
-    "alien_name": -2.5, "lacks_value": -0.7, "broken": -1.0,
+    "alien_name": -2.5, "lacks_value": -0.7, "broken": -1.0, "misplaced": -2.5,
 }  # fmt: skip
 # What the tokens of a good line are worth on average, for texts of writers that do not tell.
 USUAL_LIKELY, USUAL_UNLIKELY = -0.48, -1.32

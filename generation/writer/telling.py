@@ -49,6 +49,9 @@ _STATE = _words(
     """free unsure nervous tired curious undecided retired vegan vegetarian self-employed interested fond new careful
     responsible worried afraid cautious keen busy happy ready able allergic based"""
 )
+_AFTER_STATE = _words(
+    "about of to in from with for at on that whether by and or if when most every this until after again now here"
+)
 _KIN = _words(
     """daughter son child children parents partner sister brother mother father wife husband dog cat family clients
     staff team customers pupils house flat garden battery lease plan membership subscription birthday neighbour
@@ -61,6 +64,9 @@ _DOING = _words(
     traveling visiting trying staying recovering searching restoring growing shopping saving working renovating
     decorating hoping waiting starting preparing organising organizing"""
 )
+# After these, what follows an "and" is more often another thing ("likes runs and walks") than another deed.
+_HAVING = _words("like love enjoy prefer want need buy dislike hate order collect own")
+_SECOND_VERB = re.compile(r"((?:^you|\s)[^,;]*?\s(?:and|but|or) )([a-z']+)\b(?=\s)")
 _OWN = {
     "his": "your",
     "her": "your",
@@ -78,7 +84,26 @@ def to_you(trait: str) -> str:
         "your "
     ):
         return ""  # another subject came in: "new street is now on the network"
-    return re.sub(r"\b(?:his|her|their|himself|herself|themselves)\b", lambda m: _OWN[m.group(0)], clause)
+    basket = re.match(r"you are (an? .+) (left in the (?:basket|cart|trolley|bag))$", clause)
+    if basket:
+        return f"you left {basket[1]} {basket[2].removeprefix('left ')}"
+    if clause.startswith("you ") and clause.split()[1] not in _HAVING:
+        clause = _SECOND_VERB.sub(
+            lambda m: f"{m[1]}{_base(m[2])}" if m[2] in _PRESENT | _PLURAL.keys() else m[0], clause
+        )
+    if re.match(r"you are an? ", clause) and _has_verb(clause.split()[3:]):
+        return ""  # "an elder son finished school last summer": not the reader
+    return _to_reader(clause)
+
+
+def _has_verb(words: list[str]) -> bool:
+    """Whether a noun phrase goes on to say what somebody does, other than by "who" or after a place or a time."""
+    for at, word in enumerate(words):
+        if word in ("who", "that", "which", "at", "in", "of", "on", "for", "with", "and", "from", "by", "to"):
+            return False
+        if at and word in _PRESENT | _PAST | _MODAL | _PLURAL.keys():
+            return True
+    return False
 
 
 def _clause(trait: str) -> str:
@@ -97,6 +122,8 @@ def _clause(trait: str) -> str:
         return f"you {first} {' '.join(rest)}".strip() if rest else ""
     if first in _PLURAL or first in _PRESENT:
         return f"you {_base(first)} {' '.join(rest)}".strip() if rest else ""
+    if first in _STATE and rest and rest[0].lower() not in _AFTER_STATE:
+        return ""  # "self-employed electrician"
     if first in _STATE or (first in _DOING and rest):
         return f"you are {' '.join([first, *rest])}"
     if first in ("a", "an") and rest:
@@ -118,14 +145,53 @@ def _base(verb: str) -> str:
     return verb[:-1]
 
 
-def topic(trait: str) -> str:
-    """What a trait is about, as a title: "bought a moka pot in spring" becomes "a moka pot in spring"; else ""."""
-    found = re.sub(
-        r"^(?:has |have |is |was )?(?:not )?(?:bought|likes|loves|looked at|left|asked about|asked for|"
-        r"used to (?:buy|order)|buys|orders|looking for|interested in|"
-        r"prefers|owns|visits|uses|wants|needs|lives (?:near|in)|searching for|been looking at)\s+",
-        "",
-        trait,
-        flags=re.IGNORECASE,
+# What a note begins with, and how a title says the same to the reader; `{}` takes the rest of the note.
+_TITLES: tuple[tuple[str, str], ...] = (
+    (r"(?:bought|owns|has bought|ordered|reserved|booked|rents)", "your"),
+    (r"left(?=\s.* in (?:the|a|his|her|their) (?:basket|cart|trolley|bag))", "basket"),
+    (r"(?:likes|loves|enjoys|is fond of|fond of)", "If you like {}"),
+    (r"prefers", "If you prefer {}"),
+    (r"(?:is |has been )?(?:looking for|searching for|wants|looks for|searched for)", "Looking for {}?"),
+    (r"(?:is )?interested in", "If {} interests you"),
+    (r"(?:is )?new to", "New to {}?"),
+    (r"(?:has |has been |is )?(?:looked at|looking at|viewed|browsed)", "You looked at {}"),
+)
+_ARTICLES = re.compile(r"^(?:an?|some|the|one) ", re.IGNORECASE)
+# Where a thing ends and how, when or where it was had begins.
+_TAIL = re.compile(
+    r"[,;]?\s(?:in|on|at|as|some|last|for|with|from|this|during|every|most|when|before|after|by|to|and|but|once|"
+    r"twice|a (?:few|while|month|year|week)|(?:two|three|several|many) (?:years|months|weeks|times)|earlier|recently|"
+    r"again|together|through|since|because|while|whenever|instead|early|late|online|already)\b.*$",
+    re.IGNORECASE,
+)
+_PRONOUNS = re.compile(r"\b(?:it|them|this|that|these|those|there|one)$", re.IGNORECASE)
+
+
+def title(trait: str) -> str:
+    """The trait as a title to the reader: "owns a diving watch" becomes "your diving watch"; "" if none is sure."""
+    trait = trait.strip().rstrip(".")
+    for beginning, pattern in _TITLES:
+        found = re.match(rf"{beginning}\s+(?=\S)", trait, re.IGNORECASE)
+        if found is None:
+            continue
+        rest = _to_reader(trait[found.end() :])
+        if not rest or len(rest.split()) > 8 or _PRONOUNS.search(rest) or rest.split()[0] in _NO_THING:
+            return ""
+        if pattern in ("your", "basket"):
+            thing = _TAIL.sub("", _ARTICLES.sub("", rest))
+            where = " in your basket" if pattern == "basket" else ""
+            return f"{'the' if where else 'your'} {thing}{where}" if thing and thing[:3] != "our" else ""
+        return pattern.format(rest)
+    told = to_you(trait)
+    return (
+        told if told and len(told.split()) <= 8 and not told.startswith(("you have not", "you are ")) else ""
     )
-    return found if found != trait and len(found.split()) <= 7 else ""
+
+
+_NO_THING = _words(
+    "to from for at in on with online often every twice once again several many most few more less"
+)
+
+
+def _to_reader(text: str) -> str:
+    return re.sub(r"\b(?:his|her|their|himself|herself|themselves)\b", lambda m: _OWN[m.group(0)], text)

@@ -12,6 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+LINE_EVERY = 5  # steps to a line of a log, where no terminal shows the bar
+
 
 class Command(BaseCommand):
     help = (
@@ -75,6 +77,10 @@ class Command(BaseCommand):
                 task = bar.add_task("training", total=None, loss="", left="")
 
                 def show(at: training.Progress) -> None:
+                    if not bar.console.is_terminal and (at.step % LINE_EVERY == 0 or at.step == at.steps):
+                        self.stderr.write(
+                            f"step {at.step} of {at.steps}, loss {at.loss:.3f}, {at.eta_seconds / 60:.0f} min left"
+                        )
                     bar.update(
                         task,
                         total=at.steps,
