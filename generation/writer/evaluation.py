@@ -89,10 +89,13 @@ def evaluate(
     *,
     sampling: Sampling,
     seed: int = 1,
-    grammar: Callable[[Sequence[str]], float] | None = None,
+    grammar: Callable[[Sequence[str], Sequence[str]], float] | None = None,
     on_brief: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Write every piece's request once and measure. `grammar` gives the ratio to hand-written copy, 0 without it."""
+    """Write every piece's request once and measure.
+
+    `grammar` takes the texts and what their briefs gave, and answers with the ratio to hand-written copy; 0 without it.
+    """
     if not pieces:
         raise ValueError("there are no pieces to write: the file holds no brief with readers")
     groups: dict[int, list[CorpusPiece]] = {}
@@ -130,7 +133,9 @@ def evaluate(
         invented_numbers=sum(rules[rule] for rule in NUMBER_RULES),
         reader_identified=identified / max(asked, 1),
         readers_in_question=asked,
-        grammar_ratio=grammar([_text(w) for w in written]) if grammar else 0.0,
+        grammar_ratio=grammar([_text(w) for w in written], [given(w.brief, w.request) for w in written])
+        if grammar
+        else 0.0,
         faithful_rate=_rate(u.faith >= FAITHFUL for w in written for u in w.draft.units if u.sources),
         distinct_openings=_distinct_openings(written),
         self_overlap=_self_overlap(written),
@@ -184,6 +189,13 @@ def _text(one: Written) -> str:
     known = values.mapping(one.brief)
     texts = [t for name, value in one.draft.fields.items() if name != "cta" for t in channels.items(value)]
     return "\n".join(values.preview(text, known) for text in texts)
+
+
+def given(brief: Brief, request: Request) -> str:
+    """What a brief and a request put into the copy's mouth: brand, facts, button and traits, values filled in."""
+    known = values.mapping(brief)
+    parts = [brief.brand.name, brief.goal, brief.cta, *(f.text for f in brief.facts), *request.reader.traits]
+    return ".\n".join(values.preview(part, known) for part in parts)
 
 
 def _rate(found: Any) -> float:

@@ -66,7 +66,7 @@ class Command(BaseCommand):
                     pieces,
                     sampling=sampling,
                     seed=options["seed"],
-                    grammar=lambda texts: notes_per_100_words(texts) / HUMAN_RATE,
+                    grammar=lambda texts, given: notes_per_100_words(texts, given) / HUMAN_RATE,
                     on_brief=lambda done, of: bar.update(task, completed=done, total=of),
                 )
         except (CorpusError, checkpoints.CheckpointProblem, ValueError, OSError) as problem:

@@ -60,6 +60,13 @@ def test_the_rate() -> None:
     assert 0 < grammar.HUMAN_RATE < 1
 
 
+def test_a_note_on_words_of_the_brief_is_the_briefs() -> None:
+    given = "You is a name for a lake."
+    text = "You is here and all is well with the quiet lake."
+    assert grammar.notes_per_100_words([text, text], ["", given]) == pytest.approx(100 / 22)
+    assert grammar.notes_per_100_words(["We swim in the the lake."], [given]) > 0
+
+
 def test_all_rules_exist_in_the_installed_harper() -> None:
     assert set(grammar._linter().get_default_lint_config()) >= grammar.COUNTED
 
