@@ -45,9 +45,18 @@ def brief(frozen: Mapping[str, Any]) -> Brief:
 
 
 def snapshot(
-    *, profile: Profile | None, audience: str, products: Sequence[campaigns.Product] = ()
+    *,
+    profile: Profile | None,
+    audience: str,
+    products: Sequence[campaigns.Product] = (),
+    generic: bool = False,
 ) -> dict[str, Any]:
-    """What the writer is told about one reader, or about an ad's audience: the JSON of `Piece.reader`."""
+    """What the writer is told about one reader, or about an ad's audience: the JSON of `Piece.reader`.
+
+    `generic`: nothing about this reader, so that personal copy has something to be compared with.
+    """
+    if generic:
+        return {"lifecycle": AUDIENCE_LIFECYCLE, "traits": [], "products": []}
     if profile is None:
         traits = [audience] if audience else []
         return {"lifecycle": AUDIENCE_LIFECYCLE, "traits": traits, "products": []}
@@ -80,7 +89,7 @@ def request(piece: Piece) -> Request:
         reader=reader(piece.reader),
         seed=piece.seed,
         products=products(piece.reader),
-        steer=piece.steer,
+        steer=piece.steer or (piece.variant.steer if piece.variant else ""),
     )
 
 

@@ -654,6 +654,45 @@ class PlantFactory(DjangoModelFactory):
     planted_by = factory.SubFactory(UserFactory)
 
 
+class ExperimentFactory(DjangoModelFactory):
+    class Meta:
+        model = generation.Experiment
+
+    campaign = factory.SubFactory(CampaignFactory)
+    holdout_percent = 20
+    generic_percent = 20
+
+
+class VariantFactory(DjangoModelFactory):
+    class Meta:
+        model = generation.Variant
+
+    campaign = factory.SubFactory(CampaignFactory)
+    name = factory.Sequence(lambda n: f"variant {n}")
+    steer = "speak of care"
+
+
+class AllocationFactory(DjangoModelFactory):
+    class Meta:
+        model = generation.Allocation
+
+    run = factory.SubFactory(RunFactory)
+    seed = 1
+    rule = "equal"
+    reward = generation.Reward.CLICKED
+    floor_percent = 10
+    counts = factory.LazyFunction(lambda: {"1": [0, 0]})
+    shares = factory.LazyFunction(lambda: {"1": 10_000})
+
+
+class HeldOutFactory(DjangoModelFactory):
+    class Meta:
+        model = generation.HeldOut
+
+    run = factory.SubFactory(RunFactory)
+    profile = factory.SubFactory(ProfileFactory, consents=["email"])
+
+
 # -- handing over ------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from campaigns import segments
 from campaigns.models import Campaign, Channel
 from campaigns.models.channels import AD_CHANNELS, PERSONAL_CHANNELS
-from generation import drafting
+from generation import arms, drafting
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,9 @@ def forecast(campaign: Campaign) -> Forecast:
     if personal and campaign.segment is not None:
         audience = segments.audience(campaign.segment)
         readers = audience.count()
+        split = arms.split_of(campaign)
         for channel in personal:
-            reached = drafting.reach(audience, channel=channel, size=readers)
+            reached = drafting.reach(audience, channel=channel, size=readers, split=split)
             found.append(
                 ChannelForecast(
                     Channel(channel).label, reached.readers.count(), tuple(reached.left_out.items())

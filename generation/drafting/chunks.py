@@ -20,7 +20,7 @@ from django.utils import timezone
 from campaigns.models import Profile, Run
 from generation import checking, embedding, engines, material, rewriting, texts, transitions, versions
 from generation.drafting import leases, repeats
-from generation.models import ModelVersion, Piece, Status
+from generation.models import Arm, ModelVersion, Piece, Status
 from generation.writer import checks, writing
 from generation.writer.types import Brief, Draft, Embedder, Request, Sampling, Writer
 from personalize.core.errors import TransientFailure
@@ -134,6 +134,7 @@ def _jobs(claim: leases.Claim, brief: dict[str, Any]) -> list[_Job]:
             profile=profile,
             audience=brief.get("audience", ""),
             products=products.get(piece.profile_id or 0, ()),
+            generic=piece.arm == Arm.GENERIC,
         )
         jobs.append(_Job(piece, material.request(piece)))
     return jobs

@@ -19,9 +19,9 @@ from campaigns import briefs, consent, runs, segments
 from campaigns.models import Campaign, Channel, EntryKind, Profile, Run, RunStatus, RunTrigger
 from campaigns.models.channels import PERSONAL_CHANNELS
 from campaigns.models.timing import Entry
-from generation import versions
+from generation import arms, versions
 from generation.drafting import launching, queueing
-from generation.models import Piece
+from generation.models import HeldOut, Piece
 
 log = structlog.get_logger(__name__)
 
@@ -136,11 +136,13 @@ def _write_to_waiting(campaign: Campaign, *, when: datetime, now: datetime) -> R
     if not any(readers.exists() for readers in reached.values()):
         return None
     run = _run_of_the_day(campaign, people, when=when, now=now)
-    made = sum(
-        launching.insert_pieces(run, Channel(channel), readers) for channel, readers in reached.items()
-    )
+    split, made = arms.split_of(campaign), 0
+    for channel, readers in reached.items():
+        made += launching.insert_pieces(run, Channel(channel), arms.to_be_written(readers, split))
+        arms.note_held_out(run, arms.held_out(readers, split))
     theirs = Piece.objects.filter(run=run, profile=OuterRef("profile"))
-    Entry.objects.filter(Exists(theirs), campaign=campaign, waits_since__isnull=False).update(
+    held_out = HeldOut.objects.filter(run=run, profile=OuterRef("profile"))
+    Entry.objects.filter(Exists(theirs) | Exists(held_out), campaign=campaign, waits_since__isnull=False).update(
         waits_since=None, started_at=now, times=F("times") + 1, run=run
     )
     readers = Piece.objects.filter(run=run, profile__isnull=False).values("profile").distinct().count()
@@ -155,6 +157,7 @@ def _run_of_the_day(campaign: Campaign, people: QuerySet[Profile], *, when: date
     """The open run of the last day over the same brief and writer that none of these people is in, or a new one."""
     model = versions.current().name
     taken = Piece.objects.filter(run=OuterRef("pk"), profile__in=people.values("pk"))
+    held_out = HeldOut.objects.filter(run=OuterRef("pk"), profile__in=people.values("pk"))
     found = (
         Run.objects.filter(
             campaign=campaign,
@@ -164,7 +167,7 @@ def _run_of_the_day(campaign: Campaign, people: QuerySet[Profile], *, when: date
             brief_hash=briefs.brief_hash(briefs.freeze(campaign)),
             created_at__gt=now - RUN_TAKES_FOR,
         )
-        .exclude(Exists(taken))
+        .exclude(Exists(taken) | Exists(held_out))
         .order_by("-pk")
         .first()
     )

@@ -27,7 +27,7 @@ from campaigns.models import (
     ScheduleKind,
 )
 from campaigns.models.channels import AD_CHANNELS, PERSONAL_CHANNELS
-from generation import planting, transitions, versions
+from generation import arms, planting, transitions, variants, versions
 from generation.drafting import queueing
 from generation.models import Piece, Plant, Status
 from personalize.core.errors import DomainError, NotAllowed
@@ -121,6 +121,10 @@ def compose(
             f"This person may not be written to by {Channel(channel).label}: there is no consent, no address, "
             "or the address is suppressed."
         )
+    if arms.held_out(Profile.objects.filter(pk=profile.pk), arms.split_of(campaign)).exists():
+        raise NotReachable(
+            "This person is in the campaign's hold-out: they get nothing, so that the others can be compared with them."
+        )
     frozen = briefs.brief_hash(briefs.freeze(campaign))
     taken = Piece.objects.filter(run=OuterRef("pk"), profile=profile, channel=channel)
     run = (
@@ -196,8 +200,10 @@ def _make_pieces(run: Run, campaign: Campaign) -> int:
     if personal and campaign.segment is not None:
         audience, size = _freeze_audience(run, segments.audience(campaign.segment))
         excluded: dict[str, int] = {}
+        split = arms.split_of(campaign)
         for channel in personal:
-            reached = reach(audience, channel=channel, size=size)
+            reached = reach(audience, channel=channel, size=size, split=split)
+            arms.note_held_out(run, reached.held_out)
             made += insert_pieces(run, channel, reached.readers)
             label = Channel(channel).label
             excluded |= {f"{label}: {reason}": count for reason, count in reached.left_out.items()}
@@ -242,21 +248,28 @@ class Reach:
 
     readers: QuerySet[Profile]
     left_out: dict[str, int]
+    held_out: QuerySet[Profile]  # could be written to, and are kept for comparison
 
 
-def reach(audience: QuerySet[Profile], *, channel: str, size: int) -> Reach:
+HELD_OUT = "in the hold-out, for comparison"
+
+
+def reach(audience: QuerySet[Profile], *, channel: str, size: int, split: arms.Split | None = None) -> Reach:
     """What a launch decides for one channel; the launch page counts with it too. `size` is the audience's."""
     given = Consent.objects.filter(profile=OuterRef("pk"), channel=channel, status=ConsentStatus.GIVEN)
     consented = audience.filter(Exists(given)).count()
     allowed = consent.may_receive(audience, channel=channel)
-    readers = consent.one_per_address(allowed, channel=channel)
-    reachable, once = allowed.count(), readers.count()
+    everybody = consent.one_per_address(allowed, channel=channel)
+    reachable, once = allowed.count(), everybody.count()
+    held_out = arms.held_out(everybody, split) if split else everybody.none()
+    readers = arms.to_be_written(everybody, split) if split else everybody
     reasons = {
         "no consent": size - consented,
         "no address, or suppressed": consented - reachable,
         "same address as another reader": reachable - once,
+        HELD_OUT: held_out.count() if split and split.holdout else 0,
     }
-    return Reach(readers, {reason: count for reason, count in reasons.items() if count > 0})
+    return Reach(readers, {reason: count for reason, count in reasons.items() if count > 0}, held_out)
 
 
 # The same number on any machine: 60 bits of the md5 of what the piece is for.
@@ -270,6 +283,7 @@ def insert_pieces(run: Run, channel: str, readers: QuerySet[Profile] | None) -> 
         "profile_id": ("reader.id", ()),
         "channel": ("%s::varchar", (channel,)),
         "seed": (_SEED, (run.pk, channel)),
+        **(_of_experiment(run) if readers is not None else {}),
         "created_at": ("now()", ()),
         "updated_at": ("now()", ()),
     }
@@ -297,3 +311,15 @@ def insert_pieces(run: Run, channel: str, readers: QuerySet[Profile] | None) -> 
             [*params, *source_params],
         )
         return int(cursor.rowcount)
+
+
+_EXTERNAL_ID = "(SELECT external_id FROM campaigns_profile AS person WHERE person.id = reader.id)"
+
+
+def _of_experiment(run: Run) -> dict[str, tuple[str, tuple[object, ...]]]:
+    """The columns that say which arm and variant a reader's piece is of."""
+    given = {"arm": arms.arm_sql(arms.split_of(run.campaign), _EXTERNAL_ID)}
+    allocation = variants.allocation_of(run)
+    if allocation is not None:
+        given |= variants.columns_sql(allocation, _EXTERNAL_ID)
+    return given

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from generation.models import Piece
+from generation.models import Arm, Piece
 from generation.writer.copies import Shelf
 from generation.writer.types import Draft, Finding
 
@@ -20,6 +20,8 @@ class Shelves:
 
     def compare(self, piece: Piece, draft: Draft) -> tuple[Finding, ...]:
         """A warning when the draft nearly repeats another reader's piece; the draft joins the shelf."""
+        if piece.arm == Arm.GENERIC:  # the same for all, on purpose
+            return ()
         shelf = self._shelves[piece.channel] or self._fetch(piece.channel)
         traits, key = _traits(piece), str(piece.pk)
         found = shelf.warning(key, draft.fields, traits)
@@ -28,7 +30,9 @@ class Shelves:
 
     def _fetch(self, channel: str) -> Shelf:
         shelf = self._shelves[channel] = Shelf()
-        written = Piece.objects.filter(run_id=self._run_id, channel=channel, written_at__isnull=False)
+        written = Piece.objects.filter(
+            run_id=self._run_id, channel=channel, written_at__isnull=False, arm=Arm.PERSONAL
+        )
         for piece in written.only("fields", "reader").order_by("-id")[:RECENT]:
             shelf.put(str(piece.pk), piece.fields, _traits(piece))
         return shelf

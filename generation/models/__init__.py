@@ -1,6 +1,7 @@
 """Pieces: from reader to approved text."""
 
 from generation.models.audit import AuditSeal, PieceEvent
+from generation.models.experiments import Allocation, Arm, Experiment, HeldOut, Reward, Variant
 from generation.models.pieces import Finding, Piece, RejectReason, Severity
 from generation.models.planting import Fault, How, Outcome, Plant, PlantingRate
 from generation.models.sampling import (
@@ -15,9 +16,13 @@ from generation.models.statuses import Status
 from generation.models.versions import ModelVersion, VersionAction, VersionEvent, VersionState
 
 __all__ = [
+    "Allocation",
+    "Arm",
     "AuditSeal",
+    "Experiment",
     "Fault",
     "Finding",
+    "HeldOut",
     "How",
     "ModelVersion",
     "Outcome",
@@ -27,6 +32,7 @@ __all__ = [
     "PlantingRate",
     "Reading",
     "RejectReason",
+    "Reward",
     "Risk",
     "SampleDraw",
     "SamplePlan",
@@ -34,6 +40,7 @@ __all__ = [
     "Severity",
     "Status",
     "StratumState",
+    "Variant",
     "VersionAction",
     "VersionEvent",
     "VersionState",

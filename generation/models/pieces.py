@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from campaigns.models import Channel, Profile, Run
+from generation.models.experiments import Arm, Variant
 from generation.models.statuses import Status
 from generation.models.versions import ModelVersion
 
@@ -110,6 +111,14 @@ class Piece(models.Model):
     delivered_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    # The experiment's: what its reader may be compared with. A hold-out has no piece; see HeldOut.
+    arm = models.CharField(
+        max_length=10, choices=Arm.choices, default=Arm.PERSONAL, db_default=Arm.PERSONAL, editable=False
+    )
+    variant = models.ForeignKey(
+        Variant, on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="pieces"
+    )
 
     # A known-bad piece among the real ones, to see whether reviewers read; see planting.py. Never sent.
     planted = models.BooleanField(default=False, db_default=False, editable=False)
