@@ -142,9 +142,9 @@ def _write_to_waiting(campaign: Campaign, *, when: datetime, now: datetime) -> R
         arms.note_held_out(run, arms.held_out(readers, split))
     theirs = Piece.objects.filter(run=run, profile=OuterRef("profile"))
     held_out = HeldOut.objects.filter(run=run, profile=OuterRef("profile"))
-    Entry.objects.filter(Exists(theirs) | Exists(held_out), campaign=campaign, waits_since__isnull=False).update(
-        waits_since=None, started_at=now, times=F("times") + 1, run=run
-    )
+    Entry.objects.filter(
+        Exists(theirs) | Exists(held_out), campaign=campaign, waits_since__isnull=False
+    ).update(waits_since=None, started_at=now, times=F("times") + 1, run=run)
     readers = Piece.objects.filter(run=run, profile__isnull=False).values("profile").distinct().count()
     Run.objects.filter(pk=run.pk).update(audience_size=readers)
     if made:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from campaigns import schedules
 from campaigns.models import Profile
+from campaigns.models.timing import Entry
 from generation import arms, drafting, experiments, variants
 from generation.admin.launching import forecast
 from generation.models import Allocation, Arm, HeldOut, Piece, Variant
@@ -174,3 +179,20 @@ def test_another_hint_begins_its_counts_anew():
 
     found = {v.name: (v.people, v.is_active) for v in Variant.objects.all()}
     assert found == {"a": (0, True), "b": (50, False), "c": (0, True)}
+
+
+def test_the_hold_out_of_an_always_on_campaign_enters_once_and_gets_nothing(people):
+    factories.ModelVersionFactory(state="active")
+    campaign = factories.CampaignFactory(schedule="always_on", takes_present=True, status="draft")
+    set_up(campaign, holdout_percent=30)
+    expected = arms_of(campaign)
+    schedules.activate(campaign=campaign, by=None)
+
+    for minutes in (0, 5, 10):
+        drafting.start_due_runs(now=timezone.now() + timedelta(minutes=minutes))
+
+    held = set(HeldOut.objects.values_list("profile_id", flat=True))
+    assert held == {pk for pk, arm in expected.items() if arm == Arm.HOLDOUT}
+    assert HeldOut.objects.count() == len(held)
+    assert Piece.objects.count() == 60 - len(held)
+    assert not Entry.objects.filter(waits_since__isnull=False).exists()
