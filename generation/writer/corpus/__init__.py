@@ -3,10 +3,19 @@
 from generation.writer.corpus.reading import (
     CorpusError,
     CorpusPiece,
+    CorpusUnit,
     read_pieces,
     read_plain,
     split_brands,
     validation_pieces,
 )
 
-__all__ = ["CorpusError", "CorpusPiece", "read_pieces", "read_plain", "split_brands", "validation_pieces"]
+__all__ = [
+    "CorpusError",
+    "CorpusPiece",
+    "CorpusUnit",
+    "read_pieces",
+    "read_plain",
+    "split_brands",
+    "validation_pieces",
+]
