@@ -232,5 +232,6 @@ def may_receive(queryset: QuerySet[Profile], *, channel: str) -> QuerySet[Profil
     return queryset.filter(
         Exists(agreed),
         ~Exists(suppressed),
+        merged_into=None,  # an id that became another's: that one is written to, or nobody
         **{f"{_ADDRESS_FIELD[Channel(channel)]}__gt": "", f"{hash_field}__gt": ""},
     )

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection, transaction
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from campaigns import cleaning
@@ -131,7 +132,7 @@ def store(*, items: Sequence[EventInput], now: datetime | None = None) -> EventR
         Profile.objects.select_for_update(no_key=True)
         .filter(external_id__in=people)
         .order_by("external_id")
-        .values_list("external_id", "pk")
+        .values_list("external_id", Coalesce("merged_into", "pk"))
     )
     skus = {item.sku for item in items if item.sku}
     products = dict(Product.objects.filter(sku__in=skus).values_list("sku", "pk"))

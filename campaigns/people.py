@@ -10,6 +10,8 @@ from datetime import datetime
 import structlog
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from campaigns import cleaning, consent
@@ -23,6 +25,7 @@ from campaigns.models import (
 )
 from campaigns.models.channels import PERSONAL_CHANNELS
 from campaigns.sensitive import is_secret_name
+from campaigns.tracking import ledger
 from personalize.core import idempotency
 from personalize.core.errors import DomainError, InvalidInput
 
@@ -185,7 +188,7 @@ def store(*, items: Sequence[ProfileInput], source: str, now: datetime | None = 
     """Store items that `clean` returned without a refusal."""
     now = now or timezone.now()
     merged: dict[str, ProfileInput] = {}
-    for item in items:
+    for item in _as_known_now(items):
         merged[item.external_id] = (
             _merge(merged[item.external_id], item) if item.external_id in merged else item
         )
@@ -212,6 +215,18 @@ def store(*, items: Sequence[ProfileInput], source: str, now: datetime | None = 
     if said:
         consent.record_many(items=said, now=now)
     return UpsertResult(created=created, updated=updated, unchanged=len(items) - created - updated, ids=ids)
+
+
+def _as_known_now(items: Sequence[ProfileInput]) -> Sequence[ProfileInput]:
+    """What is said of an id that became another's is said of that one."""
+    became = dict(
+        Profile.objects.filter(
+            external_id__in={item.external_id for item in items}, merged_into__isnull=False
+        ).values_list("external_id", "merged_into__external_id")
+    )
+    if not became:
+        return items
+    return [replace(item, external_id=became.get(item.external_id, item.external_id)) for item in items]
 
 
 def _merge(first: ProfileInput, second: ProfileInput) -> ProfileInput:
@@ -313,18 +328,28 @@ def _store_batch(batch: Sequence[ProfileInput], *, now: datetime) -> tuple[dict[
 def erase(*, external_id: str, by: AbstractBaseUser | None) -> None:
     """Forget a person: profile, consents, events, embedding and pieces go; their addresses stay suppressed.
 
-    Only keyed hashes of the addresses remain, so that a re-import cannot reach the person again.
+    All ids that were joined to one person go together. Only keyed hashes of the addresses remain, so that a
+    re-import cannot reach the person again.
     """
-    profile = Profile.objects.select_for_update().filter(external_id=external_id).first()
-    if profile is None:
+    known = Profile.objects.filter(external_id=external_id).values_list(Coalesce("merged_into", "pk"))
+    ledger.hold(profiles=Profile.objects.filter(Q(pk__in=known) | Q(merged_into__in=known)))
+    profiles = list(
+        Profile.objects.select_for_update()
+        .filter(Q(pk__in=known) | Q(merged_into__in=known))
+        .order_by("external_id")
+    )
+    if not profiles:
         raise UnknownProfile("There is no person of this id. They may have been erased already.")
     pairs = [
         (consent.address_hash(consent.normalise_address(channel, address)), str(channel))
+        for profile in profiles
         for channel in PERSONAL_CHANNELS
         if (address := consent.address_of(profile, channel))
     ]
     consent.suppress_hashes(pairs=pairs, reason=SuppressionReason.ERASED)
-    idempotency.forget(texts=[profile.external_id, profile.email, profile.phone])
-    profile_id = profile.pk
-    profile.delete()
-    log.info("profile_erased", profile_id=profile_id, by=by.pk if by else None)
+    idempotency.forget(texts=[text for p in profiles for text in (p.external_id, p.email, p.phone)])
+    ledger.forget(profiles=profiles)
+    for profile in sorted(profiles, key=lambda each: each.merged_into_id is None):
+        profile_id = profile.pk
+        profile.delete()
+        log.info("profile_erased", profile_id=profile_id, by=by.pk if by else None)

@@ -29,10 +29,18 @@ from campaigns.models.people import (
     SuppressionReason,
     TraitKind,
     TraitRule,
+    TraitRuleVersion,
 )
 from campaigns.models.runs import Run, RunStatus, RunTrigger
 from campaigns.models.segments import Segment
 from campaigns.models.timing import Blackout, Entry, FrequencyCap, SendingRules
+from campaigns.models.tracking import (
+    Identity,
+    IdentityKind,
+    TrackedKind,
+    TrackedMessage,
+    TrackedStatus,
+)
 
 __all__ = [
     "AttributeDefinition",
@@ -50,6 +58,8 @@ __all__ = [
     "Event",
     "Fact",
     "FrequencyCap",
+    "Identity",
+    "IdentityKind",
     "Import",
     "ImportKind",
     "ImportProblem",
@@ -69,8 +79,12 @@ __all__ = [
     "SendingRules",
     "Suppression",
     "SuppressionReason",
+    "TrackedKind",
+    "TrackedMessage",
+    "TrackedStatus",
     "TraitKind",
     "TraitRule",
+    "TraitRuleVersion",
     "Value",
     "ValueKind",
     "Weekday",

@@ -64,6 +64,10 @@ class Profile(models.Model):
         max_length=64, blank=True, editable=False
     )  # sha256 of lifecycle and traits
     traits_at = models.DateTimeField(null=True, blank=True, editable=False)  # null: to be derived again
+    # Another id of the same person: all that was known went there, and nothing may be sent to this row any more.
+    merged_into = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, blank=True, editable=False, related_name="merged"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -185,6 +189,28 @@ class TraitRule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class TraitRuleVersion(models.Model):
+    """How a trait rule stood after a change: its history, and what undoing goes back to."""
+
+    rule = models.ForeignKey(
+        TraitRule, on_delete=models.SET_NULL, null=True, blank=True, related_name="versions"
+    )
+    rule_name = models.CharField(max_length=80)
+    kind = models.CharField(max_length=12)
+    settings = models.JSONField(default=dict, blank=True)
+    position = models.PositiveSmallIntegerField()
+    is_active = models.BooleanField()
+    change = models.CharField(max_length=60)  # "made", "changed", "switched off", …
+    changed_by = models.ForeignKey("auth.User", on_delete=models.SET_NULL, null=True, blank=True)
+    changed_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["rule", "-changed_at"], name="rule_version_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.rule_name}: {self.change}"
 
 
 class ProfileEmbedding(models.Model):

@@ -42,7 +42,7 @@ def audience(segment: Segment) -> QuerySet[Profile]:
     Exact also for 'people like …': the index finds most of the nearest, an audience must be all of them, and a
     full scan of a hundred thousand embeddings takes a fraction of a second. May be filtered further.
     """
-    passing = Profile.objects.filter(to_query(segment.filter))
+    passing = _people(segment)
     if not _is_like(segment):
         return passing
     distance = CosineDistance("embedding__vector", segment.like_vector)
@@ -57,7 +57,7 @@ def audience(segment: Segment) -> QuerySet[Profile]:
 
 
 def count(segment: Segment) -> int:
-    passing = Profile.objects.filter(to_query(segment.filter))
+    passing = _people(segment)
     if not _is_like(segment):
         return passing.count()
     return min(segment.like_count, passing.filter(embedding__isnull=False).count())
@@ -66,16 +66,21 @@ def count(segment: Segment) -> int:
 def sample(segment: Segment, n: int = 10) -> list[Profile]:
     """Some of the audience to look at: the nearest for 'people like …', else the newest."""
     if not _is_like(segment):
-        return list(Profile.objects.filter(to_query(segment.filter)).order_by("-pk")[:n])
+        return list(_people(segment).order_by("-pk")[:n])
     n = min(n, segment.like_count)
     if _many_embeddings():
         with transaction.atomic(), connection.cursor() as cursor:
             # The index goes on until enough of what it finds passes the filter.
             cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            passing = Profile.objects.filter(to_query(segment.filter), embedding__isnull=False)
+            passing = _people(segment).filter(embedding__isnull=False)
             distance = CosineDistance("embedding__vector", segment.like_vector)
             return list(passing.annotate(distance=distance).order_by("distance")[:n])
     return list(audience(segment)[:n])
+
+
+def _people(segment: Segment) -> QuerySet[Profile]:
+    """Those that pass the filter; an id that became another's is no person of its own."""
+    return Profile.objects.filter(to_query(segment.filter), merged_into=None)
 
 
 def _is_like(segment: Segment) -> bool:

@@ -46,6 +46,7 @@ PERMISSIONS: dict[Scope, tuple[str, ...]] = {
     Scope.COMPOSE: ("campaigns.launch_campaign",),
     Scope.OUTCOMES_WRITE: ("delivery.add_outcome",),
     Scope.AUDIT_READ: ("generation.export_pieceevent",),
+    Scope.TRACK: ("campaigns.change_profile", "campaigns.add_event"),
 }
 
 

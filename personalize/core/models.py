@@ -21,6 +21,7 @@ class Scope(models.TextChoices):
     COMPOSE = "compose", "Write one piece now"
     OUTCOMES_WRITE = "outcomes:write", "Report what came back"
     AUDIT_READ = "audit:read", "Read the audit trail"
+    TRACK = "track", "Send tracking calls: the key is a write key"
 
 
 class ApiKey(models.Model):
