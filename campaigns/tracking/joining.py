@@ -211,15 +211,21 @@ class Crowd:
 
 
 def _locked(users: set[str], anonymous: set[str]) -> list[Identity]:
-    return list(
-        Identity.objects.select_for_update(of=("self",))
-        .select_related("profile")
-        .only("id", "kind", "value", "is_shared", "told_at", "profile__id", "profile__external_id")
+    """Two statements on purpose: a row that was waited for is read anew, what is joined to it is not."""
+    held = list(
+        Identity.objects.select_for_update()
         .filter(
             Q(kind=IdentityKind.USER, value__in=users) | Q(kind=IdentityKind.ANONYMOUS, value__in=anonymous)
         )
         .order_by("kind", "value")
     )
+    profiles = Profile.objects.only("id", "external_id").in_bulk(
+        {each.profile_id for each in held if each.profile_id is not None}
+    )
+    for each in held:
+        if each.profile_id is not None:
+            each.profile = profiles[each.profile_id]
+    return held
 
 
 # -- completing a person -----------------------------------------------------------------------------

@@ -100,7 +100,9 @@ def test_the_key_may_stand_in_the_body() -> None:
     sender = Sender()
     body = json.dumps({"writeKey": sender.plain, "batch": [{"type": "track", **ONE}]}).encode()
     assert Sender(plain="").raw("b", body).status_code == 200
-    assert Sender(plain="").raw("t", json.dumps({"writeKey": sender.plain, **ONE}).encode()).status_code == 200
+    assert (
+        Sender(plain="").raw("t", json.dumps({"writeKey": sender.plain, **ONE}).encode()).status_code == 200
+    )
     assert Event.objects.count() == 1
 
 

@@ -99,9 +99,7 @@ def test_an_older_identify_that_arrives_late_only_fills_gaps(shop: Sender) -> No
     now = datetime.now(UTC)
     new, old = ((now - timedelta(minutes=m)).isoformat() for m in (1, 30))
     shop.send("identify", {"userId": "u1", "timestamp": new, "traits": {"plan": "gold", "firstName": "Ada"}})
-    shop.send(
-        "identify", {"userId": "u1", "timestamp": old, "traits": {"plan": "free", "lastName": "Byron"}}
-    )
+    shop.send("identify", {"userId": "u1", "timestamp": old, "traits": {"plan": "free", "lastName": "Byron"}})
 
     ada = person("u1")
     assert (ada.attributes, ada.first_name, ada.last_name) == ({"plan": "gold"}, "Ada", "Byron")
@@ -111,7 +109,13 @@ def test_track_page_and_screen_become_events(shop: Sender) -> None:
     product = ProductFactory(sku="POT-6")
     shop.batch(
         call("track", "m1", userId="u1", event="Product Viewed", properties={"sku": "POT-6", "price": 35}),
-        call("track", "m2", userId="u1", event="Article Read", properties={"topic": "brewing", "deep": {"a": 1}}),
+        call(
+            "track",
+            "m2",
+            userId="u1",
+            event="Article Read",
+            properties={"topic": "brewing", "deep": {"a": 1}},
+        ),
         call("page", "m3", userId="u1", name="Home", properties={"url": "https://x.example/?token=abc#a"}),
         call("screen", "m4", userId=42, name="Basket"),
         call("track", "m5", userId="u1", event="3D Model Turned"),
@@ -136,7 +140,9 @@ def test_an_order_becomes_one_purchase_for_each_of_its_products(shop: Sender) ->
     order = {"order_id": "77", "revenue": 75.5, "products": products}
     shop.batch(call("track", "m1", userId="u1", event="Order Completed", properties=order))
     shop.batch(call("track", "m1", userId="u1", event="Order Completed", properties=order))
-    shop.batch(call("track", "m2", userId="u1", event="Order Refunded", properties={"products": products[:1]}))
+    shop.batch(
+        call("track", "m2", userId="u1", event="Order Refunded", properties={"products": products[:1]})
+    )
 
     rows = Event.objects.order_by("message_id").values_list("message_id", "name", "quantity", "amount")
     assert list(rows) == [
@@ -168,7 +174,9 @@ def test_clock_of_the_client_is_corrected(shop: Sender) -> None:
         ),
         sentAt=sent.isoformat(),
     )  # fmt: skip
-    shop.batch(call("track", "m4", userId="u1", event="d", timestamp="2021-01-01T00:00:00Z"), sentAt="garbage")
+    shop.batch(
+        call("track", "m4", userId="u1", event="d", timestamp="2021-01-01T00:00:00Z"), sentAt="garbage"
+    )
 
     at = dict(Event.objects.values_list("message_id", "occurred_at"))
     for message_id in ("m1", "m2"):
@@ -297,7 +305,9 @@ def test_requests_that_cannot_be_read_are_400(shop: Sender, name: str, body: byt
 
 
 def test_a_batch_at_its_limit_is_taken(shop: Sender) -> None:
-    calls = [call("track", f"m{n}", userId="u1", event="a", properties={"x": "y" * 150}) for n in range(2_000)]
+    calls = [
+        call("track", f"m{n}", userId="u1", event="a", properties={"x": "y" * 150}) for n in range(2_000)
+    ]
     body = json.dumps({"batch": calls}).encode()
     assert 450_000 < len(body) < 512_000
 
@@ -364,8 +374,10 @@ def test_whatever_is_sent_every_item_is_settled(shop: Sender, calls: list[Any]) 
     if not given_ids:
         assert TrackedMessage.objects.count() <= len(calls)
         made_twice = len(calls) - TrackedMessage.objects.count()
-        assert made_twice == 0 or any(isinstance(c, dict) and c.get("timestamp") for c in calls) or any(
-            isinstance(c, dict) and c.get("originalTimestamp") for c in calls
+        assert (
+            made_twice == 0
+            or any(isinstance(c, dict) and c.get("timestamp") for c in calls)
+            or any(isinstance(c, dict) and c.get("originalTimestamp") for c in calls)
         )
 
 
