@@ -188,3 +188,21 @@ def _properties(row: EventInput, products: Mapping[str, int]) -> dict[str, objec
     if row.sku and row.sku not in products:
         return {**row.properties, "sku": row.sku}
     return dict(row.properties)
+
+
+def known_names(*, limit: int) -> list[str]:
+    """Names of events there are, in order: from one to the next by the index, not over all rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH RECURSIVE known AS (
+                (SELECT name FROM campaigns_event ORDER BY name LIMIT 1)
+                UNION ALL
+                SELECT (SELECT name FROM campaigns_event WHERE name > known.name ORDER BY name LIMIT 1)
+                FROM known WHERE known.name IS NOT NULL
+            )
+            SELECT name FROM known WHERE name IS NOT NULL LIMIT %s
+            """,
+            [limit],
+        )
+        return [row[0] for row in cursor.fetchall()]

@@ -34,6 +34,12 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("Segments", "filter_alt", "campaigns_segment_changelist", "campaigns.view_segment"),
             ("Catalogue", "inventory_2", "campaigns_product_changelist", "campaigns.view_product"),
             ("Imports", "upload_file", "campaigns_import_changelist", "campaigns.view_import"),
+            (
+                "Tracked calls",
+                "sensors",
+                "campaigns_trackedmessage_changelist",
+                "campaigns.view_trackedmessage",
+            ),
         ),
     ),
     (

@@ -226,6 +226,44 @@ class TraitRuleFactory(DjangoModelFactory):
     settings = factory.LazyFunction(lambda: {"phrase": "bought {product} {season}", "event": "purchased"})
 
 
+class TraitRuleVersionFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.TraitRuleVersion
+
+    rule = factory.SubFactory(TraitRuleFactory)
+    rule_name = factory.LazyAttribute(lambda version: version.rule.name)
+    kind = campaigns.TraitKind.PURCHASE
+    settings = factory.LazyFunction(lambda: {"phrase": "bought {product}"})
+    position = 100
+    is_active = True
+    change = "changed"
+    changed_at = factory.LazyFunction(timezone.now)
+
+
+class IdentityFactory(DjangoModelFactory):
+    """An anonymous visitor nobody knows yet."""
+
+    class Meta:
+        model = campaigns.Identity
+
+    kind = campaigns.IdentityKind.ANONYMOUS
+    value = factory.Sequence(lambda n: f"visitor-{n}")
+
+
+class TrackedMessageFactory(DjangoModelFactory):
+    """A refused call."""
+
+    class Meta:
+        model = campaigns.TrackedMessage
+
+    message_id = factory.Sequence(lambda n: f"message-{n}")
+    message_hash = factory.LazyAttribute(lambda row: keyed_hash(purpose="tracking", text=row.message_id))
+    kind = campaigns.TrackedKind.TRACK
+    status = campaigns.TrackedStatus.REFUSED
+    received_at = factory.LazyFunction(timezone.now)
+    problems = factory.LazyFunction(lambda: [{"field": "event", "message": "is missing"}])
+
+
 class SegmentFactory(DjangoModelFactory):
     """Everybody, unless a `filter` is given."""
 

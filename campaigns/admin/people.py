@@ -91,6 +91,10 @@ class ProfilePage(ReadOnlyPage):
 
     @admin.display(description="Lifecycle")
     def lifecycle_badge(self, profile: Profile) -> SafeString:
+        if profile.merged_into_id:
+            return badge(
+                "Another id's now", "quiet", title="Joined by an alias call: all that was known went there"
+            )
         return badge(
             profile.lifecycle.capitalize() or "Not derived yet", "info" if profile.lifecycle else "quiet"
         )

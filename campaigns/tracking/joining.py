@@ -321,7 +321,7 @@ def _merge(*, old: int, new: int, source: str) -> None:
         was.external_id,
         attributes=was.attributes,
         consents=said,
-        **{name: getattr(was, name) or None for name in _TEXTS},
+        **{name: value for name in _TEXTS if (value := getattr(was, name))},
     )
     fill(profile_id=new, person=person, source=source, own=False)
     Event.objects.filter(profile=old).update(profile=new)

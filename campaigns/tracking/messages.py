@@ -206,13 +206,19 @@ def _events(
         cleaned, wrong = events.clean(item, now=received_at)
         for problem in wrong:
             if problem.field in ("sku", "quantity", "amount"):  # of the line: the event itself is right
-                cleaned = replace(cleaned, **{problem.field: "" if problem.field == "sku" else None})
+                cleaned = _without(cleaned, problem.field)
                 problems.append(replace(problem, refuses=False))
             else:
                 field = "timestamp" if problem.field == "occurred_at" else problem.field
                 problems.append(replace(problem, field=field))
         found.append(cleaned)
     return tuple(found)
+
+
+def _without(item: EventInput, field: str) -> EventInput:
+    if field == "sku":
+        return replace(item, sku="")
+    return replace(item, quantity=None) if field == "quantity" else replace(item, amount=None)
 
 
 # -- who people are ----------------------------------------------------------------------------------
@@ -256,7 +262,7 @@ def _person(
                 fields[ours] = context[theirs]
         consents = _consents(traits, at, problems)
     cleaned = people.clean(
-        ProfileInput(external_id="x", attributes=attributes, consents=consents, **fields),  # type: ignore[arg-type]
+        ProfileInput(external_id="x", attributes=attributes, consents=consents, **fields),
         defined=defined,
         lenient=True,
     )

@@ -8,17 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 
-from campaigns.models import AttributeDefinition, Profile, TraitKind, TraitRule
+from campaigns.models import AttributeDefinition, Profile, TraitKind, TraitRule, TraitRuleVersion
 from campaigns.traits.facts import Facts, gather
 from campaigns.traits.phrases import LIFECYCLES, MOST, Rule, lifecycle_of, traits_of
 from campaigns.traits.rules import DEFAULT_RULES, check_rule, install_trait_rules
@@ -28,6 +28,7 @@ __all__ = [
     "DEFAULT_RULES",
     "LIFECYCLES",
     "MOST",
+    "Example",
     "Preview",
     "check_rule",
     "derive",
@@ -43,12 +44,29 @@ _STALE = timedelta(days=1)  # 'in spring' and 'lapsed' grow old by themselves
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """Somebody the rule speaks of: what it says, and the rest of what would be said. Neither name nor address."""
+
+    profile_id: int
+    lifecycle: str
+    says: list[str]
+    heard: bool  # is it among the six that a reader gets?
+    beside: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
-    """What a rule would say: some of its phrases, and to how many of the people looked at."""
+    """What a rule would say: some of its phrases, of how many of the people looked at, and who would hear it.
+
+    `heard` counts those for whom it is among the six traits that a reader gets, the other active rules speaking too.
+    """
 
     phrases: list[str]
     people: int
     looked_at: int
+    heard: int = 0
+    total: int = 0
+    examples: list[Example] = field(default_factory=list)
 
 
 def traits_hash(lifecycle: str, traits: Sequence[str]) -> str:
@@ -76,14 +94,17 @@ def derive(*, profile_ids: Sequence[int] | None = None, now: datetime | None = N
 
 
 def refresh_due(*, now: datetime | None = None, limit: int | None = None) -> int:
-    """Derive for those whose attributes or events changed, or whose traits are older than a day; how many.
+    """Derive for those whose attributes or events changed, or whose traits are older than a day or than the last
+    change of a rule; how many.
 
     Callers at the same time share the work: people another one is at are skipped.
     """
     now = now or timezone.now()
     rules = _rules()
     done = 0
-    for due in (Q(traits_at__isnull=True), Q(traits_at__lt=now - _STALE)):
+    changed = TraitRuleVersion.objects.filter(changed_at__lte=now).aggregate(last=Max("changed_at"))["last"]
+    stale = max(now - _STALE, changed) if changed else now - _STALE
+    for due in (Q(traits_at__isnull=True), Q(traits_at__lt=stale)):
         while limit is None or done < limit:
             size = BATCH if limit is None else min(BATCH, limit - done)
             batch = _derive_batch(Profile.objects.filter(due), rules, now=now, wait=False, size=size)
@@ -95,26 +116,48 @@ def refresh_due(*, now: datetime | None = None, limit: int | None = None) -> int
     return done
 
 
-def preview(rule: TraitRule, *, count: int = 8, look_at: int = BATCH, now: datetime | None = None) -> Preview:
-    """What the rule (saved or not) would say of the people changed last. Raises InvalidInput as `check_rule`."""
+def preview(
+    rule: TraitRule, *, count: int = 8, look_at: int = BATCH, examples: int = 5, now: datetime | None = None
+) -> Preview:
+    """What the rule (saved or not) would say of real people: of all, or of an even sample of `look_at` of them.
+
+    Raises InvalidInput as `check_rule`.
+    """
     check_rule(rule)
     now = now or timezone.now()
-    plain = [Rule(rule.kind, rule.settings)]
-    newest = Profile.objects.order_by("-pk")[:look_at]
+    alone = Rule(rule.kind, rule.settings)
+    together = _rules(instead=rule)
+    everybody = Profile.objects.filter(merged_into=None)
+    total = everybody.count()
+    if total > look_at:  # every n-th, so that the newest do not speak for all
+        everybody = everybody.annotate(turn=F("pk") % (total // look_at)).filter(turn=0)
     phrases: dict[str, None] = {}
-    people = looked_at = 0
-    for facts in _facts(newest, plain, now=now):
+    shown: list[Example] = []
+    people = looked_at = heard = 0
+    for facts in _facts(everybody.order_by("-pk")[:look_at], together, now=now):
         looked_at += 1
-        said = traits_of(facts, plain, now=now, default_zone=settings.TIME_ZONE)
-        people += bool(said)
+        said = traits_of(facts, [alone], now=now, default_zone=settings.TIME_ZONE)
+        if not said:
+            continue
+        people += 1
         phrases.update(dict.fromkeys(said))
-    return Preview(list(phrases)[:count], people, looked_at)
+        whole = traits_of(facts, together, now=now, default_zone=settings.TIME_ZONE)
+        is_heard = any(phrase in whole for phrase in said)
+        heard += is_heard
+        if len(shown) < examples:
+            beside = [phrase for phrase in whole if phrase not in said]
+            shown.append(Example(facts.profile_id, lifecycle_of(facts, now=now), said, is_heard, beside))
+    return Preview(list(phrases)[:count], people, looked_at, heard, total, shown)
 
 
-def _rules() -> list[Rule]:
-    """Active rules that hold; one that no longer does (its attribute became protected, say) is silent."""
+def _rules(*, instead: TraitRule | None = None) -> list[Rule]:
+    """Active rules that hold; one that no longer does (its attribute became protected, say) is silent.
+
+    `instead`: a rule as it would be, in the place of the saved one.
+    """
+    rows = list(TraitRule.objects.filter(is_active=True).exclude(pk=instead.pk if instead else None))
     found = []
-    for rule in TraitRule.objects.filter(is_active=True).order_by("position", "name"):
+    for rule in sorted([*rows, *([instead] if instead else [])], key=lambda rule: (rule.position, rule.name)):
         try:
             check_rule(rule)
         except InvalidInput:

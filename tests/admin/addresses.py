@@ -53,6 +53,8 @@ def rows(world: SimpleNamespace) -> dict[str, int]:
         "campaigns_product": world.product.pk,
         "campaigns_profile": world.profile.pk,
         "campaigns_traitrule": world.rule.pk,
+        "campaigns_traitrule_restore": world.rule_version.pk,
+        "campaigns_trackedmessage": world.tracked.pk,
         "campaigns_attributedefinition": world.attribute.pk,
         "campaigns_suppression": world.suppression.pk,
         "campaigns_import": world.importing.pk,
@@ -86,6 +88,8 @@ def address(name: str, arguments: list[str], world: SimpleNamespace) -> str:
         match argument:
             case "kind":
                 given[argument] = "profiles"
+            case "way":
+                given[argument] = "up"
             case "token":
                 given[argument] = "a" * 32
             case "app_label":

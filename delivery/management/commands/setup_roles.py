@@ -34,6 +34,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "campaigns.delete_fact",
         "campaigns.delete_value",
         "campaigns.launch_campaign",
+        # What may be said of a reader is the marketer's trade; what is kept of people stays the operator's.
+        *(f"campaigns.{verb}_traitrule" for verb in ("add", "change", "delete")),
         "generation.edit_piece",
     ),
     "Reviewers": ("generation.review_piece",),
@@ -49,6 +51,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "campaigns.launch_campaign",
         "campaigns.add_import",
         "campaigns.view_import",
+        "campaigns.view_trackedmessage",
         "campaigns.delete_profile",
         "campaigns.view_suppression",
         *(f"campaigns.{verb}_product" for verb in ("add", "change", "delete")),
