@@ -155,7 +155,8 @@ def _rules(*, instead: TraitRule | None = None) -> list[Rule]:
 
     `instead`: a rule as it would be, in the place of the saved one.
     """
-    rows = list(TraitRule.objects.filter(is_active=True).exclude(pk=instead.pk if instead else None))
+    active = TraitRule.objects.filter(is_active=True)
+    rows = list(active.exclude(pk=instead.pk) if instead is not None and instead.pk else active)
     found = []
     for rule in sorted([*rows, *([instead] if instead else [])], key=lambda rule: (rule.position, rule.name)):
         try:

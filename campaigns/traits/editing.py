@@ -66,7 +66,10 @@ def remove(*, rule: TraitRule, by: AbstractBaseUser | None, now: datetime | None
     """Delete a rule. Its versions stay, so that it can be brought back."""
     _remember_first(rule.pk)
     TraitRuleVersion.objects.create(
-        **_state(rule), change="deleted", changed_by=by, changed_at=now or timezone.now()
+        **_state(rule),
+        change="deleted",
+        changed_by_id=by.pk if by else None,
+        changed_at=now or timezone.now(),
     )
     rule.delete()
 
@@ -76,7 +79,9 @@ def restore(
     *, version: TraitRuleVersion, by: AbstractBaseUser | None, now: datetime | None = None
 ) -> TraitRule:
     """Bring a rule back to how it stood, also one that was deleted. Raises InvalidInput if it may not speak so now."""
-    rule = TraitRule.objects.select_for_update().filter(pk=version.rule_id).first()
+    rule = None
+    if version.rule_id is not None:
+        rule = TraitRule.objects.select_for_update().filter(pk=version.rule_id).first()
     if rule is None:  # deleted: one that was brought back meanwhile bears its name
         rule = TraitRule.objects.select_for_update().filter(name=version.rule_name).first() or TraitRule()
     rule.name, rule.kind, rule.settings = version.rule_name, version.kind, version.settings
@@ -103,7 +108,9 @@ def _remember_first(rule_id: int) -> None:
 
 def _version(rule: TraitRule, change: str, by: AbstractBaseUser | None, now: datetime | None) -> None:
     when = now or timezone.now()
-    TraitRuleVersion.objects.create(rule=rule, **_state(rule), change=change, changed_by=by, changed_at=when)
+    TraitRuleVersion.objects.create(
+        rule=rule, **_state(rule), change=change, changed_by_id=by.pk if by else None, changed_at=when
+    )
     log.info("trait_rule_changed", rule_id=rule.pk, change=change, by=by.pk if by else None)
 
 
