@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import admin
@@ -27,7 +27,13 @@ TONE = {
 }
 
 
-class NewestPages(Paginator[Any]):
+if TYPE_CHECKING:
+    _Paginator = Paginator[Any]
+else:
+    _Paginator = Paginator
+
+
+class NewestPages(_Paginator):
     """Pages of the newest rows: nobody turns over millions, and counting them takes seconds."""
 
     most = 10_000
