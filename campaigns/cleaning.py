@@ -171,7 +171,8 @@ def split_name(text: str) -> tuple[str, str]:
     if comma and first.strip():
         return first.strip(), last.strip()
     first, _, last = plain(text).partition(" ")
-    return first, last
+    # Pictures after a name are no last name, nor worth a word to anybody.
+    return first, last if any(unicodedata.category(c)[0] in "LN" for c in last) else ""
 
 
 _LOCALE = re.compile(r"([A-Za-z]{2,3})(?:[-_]([A-Za-z]{4}))?(?:[-_]([A-Za-z]{2}|\d{3}))?(?:\.[\w-]+)?")

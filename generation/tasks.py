@@ -101,3 +101,16 @@ def embed_changed(**_newer: object) -> None:
     from generation import indexing
 
     indexing.refresh(now=timezone.now(), limit=MOST_EMBEDDED)
+
+
+@shared_task(
+    name="generation.compare_column_names",
+    ignore_result=True,
+    soft_time_limit=LIGHT_SOFT_SECONDS,
+    time_limit=LIGHT_SOFT_SECONDS + 60,
+)
+def compare_column_names(*, upload_id: int, kind: str, **_newer: object) -> None:
+    """Compare the names of a file's columns with our fields' by meaning. Twice writes the same."""
+    from generation import column_names
+
+    column_names.compare(upload_id=upload_id, kind=kind)

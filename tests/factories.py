@@ -449,6 +449,35 @@ class ImportFactory(DjangoModelFactory):
     finished_at = factory.LazyFunction(timezone.now)
 
 
+class UploadFactory(DjangoModelFactory):
+    """A file on its way in, without its parts."""
+
+    class Meta:
+        model = campaigns.Upload
+
+    token = factory.Sequence(lambda n: f"{n:032d}")
+    file_name = "contacts.csv"
+    size = 6
+
+
+class UploadPartFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.UploadPart
+
+    upload = factory.SubFactory(UploadFactory)
+    number = 0
+    data = b"email\n"
+
+
+class ImportSourceFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.ImportSource
+
+    name = factory.Sequence(lambda n: f"CRM {n}")
+    kind = campaigns.ImportKind.PROFILES
+    mapping = factory.LazyFunction(lambda: {"external_id": "id", "email": "email"})
+
+
 class ImportProblemFactory(DjangoModelFactory):
     class Meta:
         model = campaigns.ImportProblem

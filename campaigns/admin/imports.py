@@ -1,37 +1,51 @@
-"""Imports: a file is uploaded, its columns are mapped, a dry run says what would happen, then it is taken in."""
+"""Imports: a file is uploaded, its columns are mapped, a dry run says what would happen, then a worker takes it in."""
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    JsonResponse,
+    StreamingHttpResponse,
+)
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_http_methods
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminRadioSelectWidget
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminRadioSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
-from campaigns import importing
-from campaigns.importing import uploads
-from campaigns.importing.mapping import REQUIRED, TARGETS
-from campaigns.models import AttributeDefinition, Import, ImportKind, ImportStatus
-from campaigns.models.channels import PERSONAL_CHANNELS
-from campaigns.sensitive import is_secret_name
-from personalize.core.admin_pages import ReadOnlyPage, badge, log, moment, need, person, stack
+from campaigns.admin import import_columns
+from campaigns.importing import Options, jobs, uploads
+from campaigns.models import Import, ImportKind, ImportSource, ImportStatus, Upload
+from personalize.core.admin_pages import ReadOnlyPage, attempt, badge, log, moment, need, person, stack
 from personalize.core.errors import DomainError
+from personalize.core.spreadsheets import defuse
 
-MOST_MEGABYTES = 50  # read within one request; larger files go by the command, which shows its progress
+MOST_MEGABYTES = 200  # larger files go by the command, which reads them where they lie
 PROBLEMS_SHOWN = 100
-TONE = {ImportStatus.RUNNING: "info", ImportStatus.DONE: "good", ImportStatus.FAILED: "bad"}
-RUNNERS = {
-    ImportKind.PROFILES: importing.import_profiles,
-    ImportKind.EVENTS: importing.import_events,
-    ImportKind.PRODUCTS: importing.import_products,
+TONE = {
+    ImportStatus.QUEUED: "plain",
+    ImportStatus.RUNNING: "info",
+    ImportStatus.DONE: "good",
+    ImportStatus.FAILED: "bad",
+    ImportStatus.CANCELLED: "warn",
 }
 
 
@@ -44,7 +58,16 @@ class UploadForm(forms.Form):
     )
     file = forms.FileField(
         widget=UnfoldAdminFileFieldWidget,
-        help_text=f"CSV, tab-separated or JSON, up to {MOST_MEGABYTES} MB. Nothing is stored before you say so.",
+        help_text=f"CSV or any other delimited text, JSON, JSON lines or Parquet, up to {MOST_MEGABYTES} MB. "
+        "Nothing is stored before you say so.",
+    )
+    source = forms.CharField(
+        required=False,
+        max_length=100,
+        label="Where is it from?",
+        widget=UnfoldAdminTextInputWidget(attrs={"list": "sources", "autocomplete": "off"}),
+        help_text="Such as “HubSpot, weekly”. The next file of this name is proposed the same columns. "
+        "May stay empty.",
     )
 
     def clean_file(self) -> UploadedFile[Any]:
@@ -62,11 +85,6 @@ class ImportPage(ReadOnlyPage):
     list_filter = ("kind", "status", "dry_run")
     ordering = ("-started_at",)
     sortable_by = ()
-    fields = (
-        "file_name", "kind", "dry_run", "status", "error", "rows", "created", "updated", "unchanged", "refused",
-        "problem_count", "ignored", "mapping", "started_by", "started_at", "finished_at",
-    )  # fmt: skip
-    change_form_outer_after_template = "admin/campaigns/import/problems.html"
     empty_title = "Nothing was imported yet"
     empty_help = (
         "Upload people, events or products. You see the mapping and a dry run before anything is stored."
@@ -74,7 +92,7 @@ class ImportPage(ReadOnlyPage):
     empty_link = ("Upload a file", "admin:campaigns_import_upload")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("started_by")
+        return super().get_queryset(request).select_related("started_by", "upload")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("campaigns.add_import")
@@ -102,16 +120,6 @@ class ImportPage(ReadOnlyPage):
     def status_badge(self, row: Import) -> SafeString:
         return badge(row.get_status_display(), TONE[ImportStatus(row.status)], title=row.error)
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:  # fmt: skip
-        context = dict(extra_context or {})
-        row = self.get_object(request, object_id) if object_id else None
-        if row is not None:
-            context["problems"] = row.problems.order_by("row")[:PROBLEMS_SHOWN]
-        return super().changeform_view(request, object_id, form_url, context)
-
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -122,109 +130,195 @@ class ImportPage(ReadOnlyPage):
         return [
             self.at("upload/", self.upload, "campaigns_import_upload"),
             self.at("upload/<str:kind>/<str:token>/", self.mapping_page, "campaigns_import_map"),
+            self.at("<int:pk>/progress/", self.progress, "campaigns_import_progress"),
+            self.at("<int:pk>/problems.csv", self.problems_file, "campaigns_import_problems"),
+            self.at("<int:pk>/take-in/", self.take_in, "campaigns_import_take_in"),
+            self.at("<int:pk>/cancel/", self.cancel, "campaigns_import_cancel"),
+            self.at("<int:pk>/resume/", self.resume, "campaigns_import_resume"),
         ]
+
+    # -- one: the file -------------------------------------------------------------------------------
 
     @method_decorator(require_http_methods(["GET", "POST"]))
     def upload(self, request: HttpRequest) -> HttpResponse:
         need(request, "campaigns.add_import")
         form = UploadForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
-            uploads.forget_old()
-            token = uploads.keep(form.cleaned_data["file"])
-            address = reverse("admin:campaigns_import_map", args=[form.cleaned_data["kind"], token])
-            return HttpResponseRedirect(address)
-        context = self.frame(request, title="Import a file", form=form, most=MOST_MEGABYTES)
+            kind = form.cleaned_data["kind"]
+            token = uploads.keep(
+                form.cleaned_data["file"], source=form.cleaned_data["source"], by=person(request)
+            )
+            jobs.compare_names(upload=uploads.find(token), kind=kind)
+            return HttpResponseRedirect(reverse("admin:campaigns_import_map", args=[kind, token]))
+        context = self.frame(
+            request,
+            title="Import a file",
+            form=form,
+            most=MOST_MEGABYTES,
+            sources=ImportSource.objects.order_by("name").values_list("name", flat=True).distinct()[:50],
+        )
         return TemplateResponse(request, "admin/campaigns/import/upload.html", context)
+
+    # -- two: the columns ----------------------------------------------------------------------------
 
     @method_decorator(require_http_methods(["GET", "POST"]))
     def mapping_page(self, request: HttpRequest, kind: str, token: str) -> HttpResponse:
-        """The columns beside our fields. `go=dry` tries it, `go=import` takes it in and forgets the file."""
+        """The columns beside our fields. A POST has a worker try it (`go=dry`) or take it in (`go=import`)."""
         need(request, "campaigns.add_import")
         if kind not in ImportKind.values:
             raise Http404
         try:
-            path = uploads.find(token)
+            upload = uploads.find(token)
+            with uploads.copy(upload) as path:
+                seen = import_columns.look(path, upload, kind)
         except uploads.UploadGone as error:
             raise Http404(str(error)) from error
-        attributes = list(AttributeDefinition.objects.order_by("name").values_list("name", flat=True))
-        try:
-            headers = importing.headers_of(path)
         except DomainError as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(reverse("admin:campaigns_import_upload"))
-        chosen = importing.propose_mapping(headers, kind=kind, attributes=attributes)
-        result: Import | None = None
+        chosen = {target: column for target, (column, _) in seen.proposal.items()}
+        options = seen.options
         if request.method == "POST":
-            chosen = _posted(request, kind, attributes, headers)
-            dry = request.POST.get("go") != "import"
+            chosen = import_columns.posted(request.POST, kind, seen.headers)
+            upload.source = request.POST.get("source", upload.source).strip()[:100]
+            upload.save(update_fields=["source"])
             try:
-                result = RUNNERS[ImportKind(kind)](path=path, mapping=chosen, dry_run=dry, by=person(request))
+                options = import_columns.posted_options(request.POST)
+                record = self._start(request, upload, ImportKind(kind), chosen, options, seen.headers)
             except DomainError as error:
                 messages.error(request, str(error))
             else:
-                if not dry:
-                    uploads.forget(path)
-                    log(request, result, "Imported.")
-                    messages.success(
-                        request, f"Imported: {result.created:,} new, {result.updated:,} changed."
-                    )
-                    return HttpResponseRedirect(reverse("admin:campaigns_import_change", args=[result.pk]))
-        used = set(chosen.values())
+                return HttpResponseRedirect(reverse("admin:campaigns_import_change", args=[record.pk]))
+        elif last := self._last(request, upload, kind):  # back from a dry run: what was chosen stays
+            chosen, options = last.mapping, Options.of(last.options)
         context = self.frame(
             request,
-            title=f"Import {ImportKind(kind).label.lower()}: {path.name}",
-            rows=_rows(kind, attributes, headers, chosen),
-            unused=[h for h in headers if h not in used],
-            secret=[h for h in headers if is_secret_name(h)],
-            result=result,
-            problems=result.problems.order_by("row")[:PROBLEMS_SHOWN] if result else (),
+            title=f"Import {ImportKind(kind).label.lower()}: {upload.file_name}",
+            upload=upload,
+            rows=import_columns.table(kind, seen, chosen),
+            columns=import_columns.columns(seen, chosen),
+            note=seen.note,
+            options=options,
+            kind=kind,
             kind_label=ImportKind(kind).label.lower(),
         )
         return TemplateResponse(request, "admin/campaigns/import/map.html", context)
 
+    def _start(
+        self, request: HttpRequest, upload: Upload, kind: ImportKind, chosen: dict[str, str], options: Options,
+        headers: list[str],
+    ) -> Import:  # fmt: skip
+        dry = request.POST.get("go") != "import"
+        record = jobs.start(
+            upload=upload, kind=kind, mapping=chosen, options=options, dry_run=dry, by=person(request),
+            headers=headers,
+        )  # fmt: skip
+        if not dry:
+            log(request, record, "Import started.")
+        return record
 
-def _targets(kind: str, attributes: list[str]) -> list[str]:
-    more = []
-    if kind == ImportKind.PROFILES:
-        more = [f"consent.{channel}" for channel in PERSONAL_CHANNELS] + [
-            f"attribute.{a}" for a in attributes
-        ]
-    return [*TARGETS[kind], *more]
-
-
-def _rows(
-    kind: str, attributes: list[str], headers: list[str], chosen: dict[str, str]
-) -> list[dict[str, Any]]:
-    usable = [(h, h) for h in headers if not is_secret_name(h)]
-    rows = []
-    for target in _targets(kind, attributes):
-        special: list[tuple[str, str]] = []
-        if target == "external_id" and kind != ImportKind.PRODUCTS:
-            special = [
-                (":=contact", "made from the e-mail address or telephone"),
-                (":=row", "made from the row's number"),
-            ]
-        held = chosen.get(target, "")
-        if held.startswith(":=") and held not in dict(special):
-            special.append((held, f"always “{held[2:]}”"))
-        group, _, name = target.rpartition(".")
-        rows.append(
-            {
-                "name": target,
-                "label": f"{'may get' if group == 'consent' else group} {name.replace('_', ' ')}".strip().capitalize(),
-                "required": target in REQUIRED[kind],
-                "options": [*special, *usable],
-                "chosen": held,
-            }
+    def _last(self, request: HttpRequest, upload: Upload, kind: str) -> Import | None:
+        found: Import | None = (
+            self.get_queryset(request).filter(upload=upload, kind=kind).order_by("-pk").first()
         )
-    return rows
+        return found
+
+    # -- three and four: the dry run, the import -----------------------------------------------------
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:  # fmt: skip
+        row: Import = self.to_read(request, object_id)
+        if request.method != "GET":
+            return HttpResponse(status=405)
+        context = self.frame(
+            request,
+            title=row.file_name,
+            problems=row.problems.order_by("row", "id")[:PROBLEMS_SHOWN],
+            may_start=request.user.has_perm("campaigns.add_import"),
+            has_file=row.upload is not None,
+            pairs=[(ours, theirs) for ours, theirs in sorted(row.mapping.items())],
+            **self._standing(row),
+        )
+        return TemplateResponse(request, "admin/campaigns/import/page.html", context)
+
+    def _standing(self, row: Import) -> dict[str, Any]:
+        done = 100 if row.status == ImportStatus.DONE else 0
+        if row.bytes_total and not done:
+            done = min(99, round(100 * row.bytes_read / row.bytes_total))
+        return {
+            "import": row,
+            "row": row,
+            "busy": row.is_busy,
+            "percent": done,
+            "tone": TONE[ImportStatus(row.status)],
+            "seconds_left": jobs.seconds_left(row),
+        }
+
+    @method_decorator(require_GET)
+    def progress(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "campaigns.view_import")
+        standing = self._standing(self.load(request, pk))
+        html = render_to_string("admin/campaigns/import/progress.html", standing)
+        return JsonResponse({"html": html, "busy": standing["busy"]})
+
+    @method_decorator(require_POST)
+    def take_in(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """A dry run that was read, for good."""
+        need(request, "campaigns.add_import")
+        tried: Import = self.load(request, pk)
+        if not tried.dry_run or tried.upload is None:
+            messages.error(request, "Its file is no longer kept: upload it again.")
+            return HttpResponseRedirect(reverse("admin:campaigns_import_change", args=[pk]))
+        record = jobs.start(
+            upload=tried.upload,
+            kind=ImportKind(tried.kind),
+            mapping=tried.mapping,
+            options=Options.of(tried.options),
+            dry_run=False,
+            by=person(request),
+        )
+        log(request, record, "Import started.")
+        return HttpResponseRedirect(reverse("admin:campaigns_import_change", args=[record.pk]))
+
+    @method_decorator(require_POST)
+    def cancel(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "campaigns.add_import")
+        record = self.load(request, pk)
+        if jobs.cancel(record=record):
+            log(request, record, "Import stopped.")
+            messages.success(request, "Stopped. What was stored before stays.")
+        else:
+            messages.error(request, "It had ended already.")
+        return HttpResponseRedirect(reverse("admin:campaigns_import_change", args=[pk]))
+
+    @method_decorator(require_POST)
+    def resume(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "campaigns.add_import")
+        record = self.load(request, pk)
+        if attempt(request, lambda: jobs.resume(record=record), done="It goes on where it ended."):
+            log(request, record, "Import resumed.")
+        return HttpResponseRedirect(reverse("admin:campaigns_import_change", args=[pk]))
+
+    @method_decorator(require_GET)
+    def problems_file(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """Every problem that is kept, for a spreadsheet."""
+        need(request, "campaigns.view_import")
+        record: Import = self.load(request, pk)
+        response = StreamingHttpResponse(_problem_lines(record), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="problems-of-import-{record.pk}.csv"'
+        return response
 
 
-def _posted(request: HttpRequest, kind: str, attributes: list[str], headers: list[str]) -> dict[str, str]:
-    """The mapping as posted: known fields, columns of this file or our own words, nothing else."""
-    found = {}
-    for target in _targets(kind, attributes):
-        value = request.POST.get(f"to_{target}", "")
-        if value in headers or value.startswith(":="):
-            found[target] = value[:200]
-    return found
+class _Echo:
+    def write(self, text: str) -> str:
+        return text
+
+
+def _problem_lines(record: Import) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield "\ufeff" + writer.writerow(["row", "field", "row refused", "what to do"])
+    found = record.problems.order_by("row", "id").values_list("row", "field", "refused", "message")
+    for number, field, refused, message in found.iterator(chunk_size=2_000):
+        yield writer.writerow([number, defuse(field), "yes" if refused else "no", defuse(message)])

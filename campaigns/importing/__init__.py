@@ -6,15 +6,19 @@ words of a mapping are in `mapping.py`. A row that cannot be used costs only its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 
+from campaigns.importing import jobs
+from campaigns.importing.contents import SAMPLE
 from campaigns.importing.events import EventRows
-from campaigns.importing.mapping import FieldMap, parse, parse_pairs, propose_mapping
+from campaigns.importing.guessing import Guess, propose, propose_mapping
+from campaigns.importing.mapping import FieldMap, parse, parse_pairs
 from campaigns.importing.products import ProductRows
 from campaigns.importing.profiles import ProfileRows
 from campaigns.importing.reading import Row, Source
@@ -31,16 +35,18 @@ from campaigns.importing.running import (
 from campaigns.models import Import, ImportKind
 
 __all__ = [
+    "Guess",
     "Options",
+    "go_on",
     "headers_of",
     "import_events",
     "import_products",
     "import_profiles",
     "parse_pairs",
+    "propose",
     "propose_mapping",
+    "sample_of",
 ]
-
-Maker = Callable[[FieldMap, Options, Tally], Handler[Any]]
 
 
 def import_profiles(
@@ -59,13 +65,8 @@ def import_profiles(
     each chunk, `on_problem` (number of the row, problem) for each problem. Raises InvalidInput when the file or
     the mapping as a whole cannot be used.
     """
-    path = Path(path)
-
-    def make(fields: FieldMap, options: Options, seen: Tally) -> Handler[Any]:
-        return ProfileRows(fields=fields, options=options, file_stem=stem_of(path), seen=seen)
-
     return _import(
-        ImportKind.PROFILES, make, path, mapping, dry_run, by, progress, options or Options(), on_problem
+        ImportKind.PROFILES, Path(path), mapping, dry_run, by, progress, options or Options(), on_problem
     )
 
 
@@ -80,12 +81,8 @@ def import_events(
     on_problem: OnProblem | None = None,
 ) -> Import:
     """As `import_profiles`, for what people did: each event once, however often the file is read."""
-
-    def make(fields: FieldMap, options: Options, seen: Tally) -> Handler[Any]:
-        return EventRows(fields=fields, options=options, seen=seen)
-
     return _import(
-        ImportKind.EVENTS, make, Path(path), mapping, dry_run, by, progress, options or Options(), on_problem
+        ImportKind.EVENTS, Path(path), mapping, dry_run, by, progress, options or Options(), on_problem
     )
 
 
@@ -100,35 +97,32 @@ def import_products(
     on_problem: OnProblem | None = None,
 ) -> Import:
     """As `import_profiles`, for the catalogue. Products without a noun phrase get one from their name."""
-
-    def make(fields: FieldMap, options: Options, seen: Tally) -> Handler[Any]:
-        return ProductRows(fields=fields, seen=seen)
-
     return _import(
-        ImportKind.PRODUCTS,
-        make,
-        Path(path),
-        mapping,
-        dry_run,
-        by,
-        progress,
-        options or Options(),
-        on_problem,
+        ImportKind.PRODUCTS, Path(path), mapping, dry_run, by, progress, options or Options(), on_problem
     )
 
 
 def headers_of(path: Path | str, *, each: str = "") -> list[str]:
-    """The names of a file's columns, or the paths of its first JSON record."""
+    """The names of a file's columns, or the paths of its first JSON records."""
+    return sample_of(path, each=each)[0]
+
+
+def sample_of(path: Path | str, *, each: str = "") -> tuple[list[str], list[Mapping[str, object]]]:
+    """The names of a file's columns and its first rows, for a proposal and for a person to look at."""
     with Source(Path(path), each=each) as source:
+        rows = [row.cells for row in islice(source.rows(), SAMPLE) if isinstance(row, Row)]
         if not source.is_json:
-            return source.headers
-        first = next(source.rows(), None)
-        return list(first.cells) if isinstance(first, Row) else []
+            return source.headers, rows
+        return list(dict.fromkeys(name for row in rows[:20] for name in row)), rows
+
+
+def go_on(*, record: Import, path: Path) -> Import:
+    """Do what is left of an import whose lease the caller holds; `path` is a copy of its file."""
+    return _run(ImportKind(record.kind), path, record, Options.of(record.options))
 
 
 def _import(
     kind: ImportKind,
-    make: Maker,
     path: Path,
     mapping: Mapping[str, str],
     dry_run: bool,
@@ -138,16 +132,40 @@ def _import(
     on_problem: OnProblem | None,
 ) -> Import:
     options = replace(options, source=options.source or f"import {path.name}"[:100])
+    record = jobs.new(
+        kind=kind, file_name=path.name, mapping=mapping, options=options, dry_run=dry_run, by=by
+    )
+    return _run(kind, path, record, options, progress, on_problem)
+
+
+def _run(
+    kind: ImportKind,
+    path: Path,
+    record: Import,
+    options: Options,
+    progress: Progress | None = None,
+    on_problem: OnProblem | None = None,
+) -> Import:
     with Source(path, each=options.each) as source, tally() as seen:
-        fields = parse(mapping, kind=kind, headers=None if source.is_json else source.headers)
+        fields = parse(record.mapping, kind=kind, headers=None if source.is_json else source.headers)
+        record.bytes_total = source.bytes_total
+        if not record.pk:
+            record.save()
         return run(
-            make(fields, options, seen),
+            _handler(kind, fields, options, stem_of(path), seen),
             source=source,
             fields=fields,
-            mapping=dict(mapping),
-            options=options,
-            dry_run=dry_run,
-            by=by,
+            record=record,
             progress=progress,
             on_problem=on_problem,
         )
+
+
+def _handler(kind: ImportKind, fields: FieldMap, options: Options, stem: str, seen: Tally) -> Handler[Any]:
+    match kind:
+        case ImportKind.PROFILES:
+            return ProfileRows(fields=fields, options=options, file_stem=stem, seen=seen)
+        case ImportKind.EVENTS:
+            return EventRows(fields=fields, options=options, seen=seen)
+        case ImportKind.PRODUCTS:
+            return ProductRows(fields=fields, seen=seen)

@@ -92,7 +92,12 @@ class EventRows:
         said = [text[name] for name in _IDENTITY] + [f"{name}={extra[name]}" for name in sorted(extra)]
         return "made:" + hashlib.sha256("\x00".join(said).encode("utf-8", "replace")).hexdigest()[:40]
 
+    def recall(self, items: Sequence[tuple[int, EventInput]]) -> None:
+        self._numbered(items)
+
     def store(self, items: Sequence[tuple[int, EventInput]], *, dry_run: bool) -> Counts:
+        if not items:
+            return Counts()
         items = self._numbered(items)
         counts = Counts()
         names, self._names = self._names, {}

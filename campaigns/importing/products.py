@@ -49,7 +49,12 @@ class ProductRows:
             problems.append(Problem("name", "is missing: a product needs a name"))
         return (None if any(problem.refuses for problem in problems) else item), problems
 
+    def recall(self, items: Sequence[tuple[int, ProductInput]]) -> None:
+        self._seen.add([item.sku for _, item in items])
+
     def store(self, items: Sequence[tuple[int, ProductInput]], *, dry_run: bool) -> Counts:
+        if not items:
+            return Counts()
         if not dry_run:
             result = products.store(items=[item for _, item in items])
             return Counts(result.created, result.updated, result.unchanged)

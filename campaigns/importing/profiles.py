@@ -6,16 +6,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from campaigns import cleaning, people
+from campaigns import cleaning, consent, people
 from campaigns.cleaning import Problem, Unusable
 from campaigns.consent import ConsentInput
+from campaigns.importing import standing
 from campaigns.importing.mapping import FieldMap
 from campaigns.importing.reading import Row
 from campaigns.importing.running import Counts, Options, Tally, cell
-from campaigns.models import AttributeDefinition, ConsentStatus, ImportKind, Profile
+from campaigns.models import (
+    AttributeDefinition,
+    Channel,
+    Consent,
+    ConsentStatus,
+    ImportKind,
+    Profile,
+    Suppression,
+    SuppressionReason,
+)
 from campaigns.people import Cleaned, ProfileInput
 from personalize.core.keyed_hash import keyed_hash
 
+HASH_FIELDS = {Channel.EMAIL: "email_hash", Channel.SMS: "phone_hash", Channel.PUSH: "id_hash"}
+_TWIN = (
+    "was withdrawn for the same address under another id, so no consent was taken: the person must agree anew"
+)
 _PLAIN = ("email", "phone", "first_name", "last_name", "locale", "time_zone")
 
 
@@ -29,6 +43,8 @@ class ProfileRows:
         self._options = options
         self._stem = file_stem
         self._seen = seen  # ids met in this file, which a dry run needs to count
+        self._stops: list[tuple[str, str, str]] = []  # (address hash, channel, reason) of the chunk at hand
+        self._noes: list[tuple[str, ConsentInput]] = []  # of people whose row was refused for something else
         self._defined = people.definitions()
         if options.define_attributes:
             self._defined = {**fields.kinds, **self._defined}
@@ -46,12 +62,12 @@ class ProfileRows:
 
     def convert(self, row: Row) -> tuple[ProfileInput | None, list[Problem]]:
         fields = self._fields.fields
-        given = {name: cell(row, fields.get(name)) or None for name in _PLAIN}
-        whole = cell(row, fields.get("full_name"))
+        given = {name: cell(row, fields.get(name), name=name) or None for name in _PLAIN}
+        whole = cell(row, fields.get("full_name"), name="full_name")
         if whole and not given["first_name"]:
             first, last = cleaning.split_name(whole)
             given["first_name"], given["last_name"] = first or None, given["last_name"] or last or None
-        said, problems = self._consents(row)
+        said, stops, problems = self._consents(row)
         minted = fields["external_id"].constant
         cleaned = people.clean(
             ProfileInput(
@@ -70,6 +86,7 @@ class ProfileRows:
         )
         problems += cleaned.problems
         item = cleaned.item
+        external_id = item.external_id
         if minted:
             external_id = self._mint(minted, row, cleaned)
             if external_id:
@@ -78,7 +95,16 @@ class ProfileRows:
                 problems.append(
                     Problem("external_id", "cannot be made: the row has neither e-mail nor telephone")
                 )
-        return (None if any(problem.refuses for problem in problems) else item), problems
+        refused = any(problem.refuses for problem in problems)
+        # Whoever asked to be left alone is heard, whatever else is wrong with the row.
+        self._stops += [
+            (address_hash(item, channel), channel, reason)
+            for channel, reason in stops
+            if address_hash(item, channel)
+        ]
+        if refused and external_id:
+            self._noes += [(external_id, each) for each in said if each.status == ConsentStatus.WITHDRAWN]
+        return (None if refused else item), problems
 
     def _mint(self, made_of: str, row: Row, cleaned: Cleaned) -> str:
         """A stable id: the same row or contact gets the same one in every import."""
@@ -89,42 +115,152 @@ class ProfileRows:
         text = email or phone
         return f"c-{keyed_hash(purpose='external-id', text=text)[:24]}" if text else ""
 
-    def _consents(self, row: Row) -> tuple[list[ConsentInput], list[Problem]]:
+    def _consents(self, row: Row) -> tuple[list[ConsentInput], list[tuple[str, str]], list[Problem]]:
+        """What the row says of consent, which channels it stops and why, and what could not be understood."""
+        problems: list[Problem] = []
+        stops = [
+            (channel, standing.REASONS[group])
+            for (group, channel), take in self._fields.stops.items()
+            if standing.stops(cell(row, take))
+        ]
         words = {
             channel: text for channel, take in self._fields.consents.items() if (text := cell(row, take))
         }
-        if not words:
-            return [], []
-        refuses = not self._options.lenient
-        at: datetime | None = None
-        when = cell(row, self._fields.fields.get("consent_at"))
-        if when:
-            try:
-                at = cleaning.moment(when, day_first=self._options.day_first, zone=self._options.zone)
-            except Unusable as error:
-                # Without its time a consent is no proof: it is not taken.
-                return [], [Problem("consent_at", str(error), refuses)]
+        if not words and not stops:
+            return [], [], []
         source = cleaning.plain(cell(row, self._fields.fields.get("consent_source")))[:100]
-        said, problems = [], []
+        at, timely = self._said_at(row, problems)
+        said = []
         for channel, word in words.items():
             try:
-                given = cleaning.boolean(word)
+                status, reason = standing.said(word)
             except Unusable as error:
-                problems.append(Problem(f"consent.{channel}", str(error), refuses))
+                problems.append(Problem(f"consent.{channel}", str(error), not self._options.lenient))
                 continue
-            status = ConsentStatus.GIVEN if given else ConsentStatus.WITHDRAWN
-            said.append(ConsentInput(channel=channel, status=status, source=source, at=at))
-        return said, problems
+            if reason:
+                stops.append((channel, reason))
+            elif status and timely:  # without its time a consent is no proof: it is not taken
+                said.append(ConsentInput(channel=channel, status=status, source=source, at=at))
+        # A 'no' of a list is in force now, whenever it was first said: no older 'yes' may outlive it.
+        withdrawn = {channel for channel, reason in stops if reason != SuppressionReason.BOUNCED}
+        said = [each for each in said if each.channel not in withdrawn] + [
+            ConsentInput(channel=channel, status=ConsentStatus.WITHDRAWN, source=source)
+            for channel in sorted(withdrawn)
+        ]
+        return said, stops, problems
+
+    def _said_at(self, row: Row, problems: list[Problem]) -> tuple[datetime | None, bool]:
+        when = cell(row, self._fields.fields.get("consent_at"))
+        if not when:
+            return None, True
+        try:
+            return cleaning.moment(when, day_first=self._options.day_first, zone=self._options.zone), True
+        except Unusable as error:
+            problems.append(Problem("consent_at", str(error), not self._options.lenient))
+            return None, False
+
+    def recall(self, items: Sequence[tuple[int, ProfileInput]]) -> None:
+        self._stops, self._noes = [], []
+        self._seen.add([item.external_id for _, item in items])
 
     def store(self, items: Sequence[tuple[int, ProfileInput]], *, dry_run: bool) -> Counts:
+        stops, self._stops = self._stops, []
+        noes, self._noes = self._noes, []
+        items, problems = _without_twins(items)
+        counts = Counts(problems=problems, stopped=_stop(stops, dry_run=dry_run))
         if not dry_run:
-            result = people.store(items=[item for _, item in items], source=self._options.source)
-            return Counts(result.created, result.updated, result.unchanged)
+            if items:
+                result = people.store(items=[item for _, item in items], source=self._options.source)
+                counts.created, counts.updated, counts.unchanged = (
+                    result.created, result.updated, result.unchanged,
+                )  # fmt: skip
+            self._hear(noes)
+            return counts
         ids = [item.external_id for _, item in items]
         known = set(Profile.objects.filter(external_id__in=ids).values_list("external_id", flat=True))
-        created = sum(
+        counts.created = sum(
             not earlier and external_id not in known
-            for external_id, earlier in zip(ids, self._seen.add(ids), strict=True)
+            for external_id, earlier in zip(ids, self._seen.add(ids) if ids else [], strict=True)
         )
         # What a change would change is only known by making it: a dry run counts every known person as updated.
-        return Counts(created=created, updated=len(ids) - created)
+        counts.updated = len(ids) - counts.created
+        return counts
+
+    def _hear(self, noes: Sequence[tuple[str, ConsentInput]]) -> None:
+        """Withdrawals of people we know, in rows that were refused for something else."""
+        if not noes:
+            return
+        known = dict(
+            Profile.objects.filter(external_id__in={external_id for external_id, _ in noes}).values_list(
+                "external_id", "pk"
+            )
+        )
+        consent.record_many(
+            items=[
+                (known[external_id], replace(each, source=each.source or self._options.source))
+                for external_id, each in noes
+                if external_id in known
+            ]
+        )
+
+
+def address_hash(item: ProfileInput, channel: str) -> str:
+    """The hash under which an address of this item is suppressed, "" without one."""
+    address = {
+        Channel.EMAIL: (item.email or "").lower(),
+        Channel.SMS: item.phone or "",
+        Channel.PUSH: item.external_id,
+    }
+    return consent.address_hash(address[Channel(channel)])
+
+
+def _stop(stops: Sequence[tuple[str, str, str]], *, dry_run: bool) -> int:
+    """Put addresses on the suppression list; how many were not on it."""
+    if not stops:
+        return 0
+    if dry_run:
+        known = set(
+            Suppression.objects.filter(address_hash__in={hashed for hashed, _, _ in stops}).values_list(
+                "address_hash", "channel"
+            )
+        )
+        return len({(hashed, channel) for hashed, channel, _ in stops} - known)
+    return sum(
+        consent.suppress_hashes(
+            pairs=[(hashed, channel) for hashed, channel, why in stops if why == reason], reason=reason
+        )
+        for reason in standing.REASONS.values()  # the gravest last: it replaces the others
+    )
+
+
+def _without_twins(
+    items: Sequence[tuple[int, ProfileInput]],
+) -> tuple[list[tuple[int, ProfileInput]], list[tuple[int, Problem]]]:
+    """Items without each 'yes' of an address that said 'no' under another id: a new id is no new answer."""
+    asked: dict[str, set[str]] = {}
+    for _, item in items:
+        for each in item.consents:
+            if each.status == ConsentStatus.GIVEN and (hashed := address_hash(item, each.channel)):
+                asked.setdefault(str(each.channel), set()).add(hashed)
+    said_no: dict[tuple[str, str], set[str]] = {}
+    for channel, hashes in asked.items():
+        field = HASH_FIELDS[Channel(channel)]
+        refused = Consent.objects.filter(
+            channel=channel, status=ConsentStatus.WITHDRAWN, **{f"profile__{field}__in": hashes}
+        ).values_list(f"profile__{field}", "profile__external_id")
+        for hashed, external_id in refused:
+            said_no.setdefault((channel, hashed), set()).add(external_id)
+    if not said_no:
+        return list(items), []
+    kept: list[tuple[int, ProfileInput]] = []
+    problems = []
+    for number, item in items:
+        good = []
+        for each in item.consents:
+            others = said_no.get((str(each.channel), address_hash(item, each.channel)), set())
+            if each.status == ConsentStatus.GIVEN and others - {item.external_id}:
+                problems.append((number, Problem(f"consent.{each.channel}", _TWIN, refuses=False)))
+            else:
+                good.append(each)
+        kept.append((number, replace(item, consents=good)))
+    return kept, problems

@@ -1,7 +1,7 @@
-"""Rows out of a file: CSV in whatever dialect and encoding, or JSON; plain or gzipped; in constant memory. Pure.
+"""Rows out of a file: CSV in whatever dialect and encoding, JSON or Parquet; in constant memory. Pure.
 
-A bad row costs only itself: an unclosed quote, a row of the wrong width or bytes that are no text make one
-`BadRow` and reading goes on with the next line.
+CSV and JSON may be gzipped. A bad row costs only itself: an unclosed quote, a row of the wrong width or bytes that
+are no text make one `BadRow` and reading goes on with the next line.
 """
 
 from __future__ import annotations
@@ -11,19 +11,33 @@ import csv
 import gzip
 import io
 import json
+import re
+import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from campaigns.importing import parquet
 from personalize.core.errors import InvalidInput
 
 _SAMPLE = 64 * 1024  # bytes looked at to tell encoding and delimiter
 _MOST_LINES = 100  # of one row, before its quote counts as unclosed
 _LONGEST_FIELD = 128 * 1024  # characters
 _LONGEST_RECORD = 8 * 1024 * 1024  # characters of one JSON record
+_HEAD_ROWS = 12  # looked at to find the header below the title of a report
+# What people upload by mistake, by its first bytes, and what to do about it.
+_OTHER_FORMATS = (
+    (b"PK\x03\x04", "is a workbook of Excel or a zip: save the sheet as 'CSV UTF-8', or unpack it"),
+    (b"\xd0\xcf\x11\xe0", "is an old workbook of Excel: save the sheet as 'CSV UTF-8'"),
+    (b"%PDF", "is a PDF: export a CSV file instead"),
+    (b"\x89PNG", "is a picture: export a CSV file instead"),
+    (b"\xff\xd8\xff", "is a picture: export a CSV file instead"),
+    (b"SQLite format 3", "is a database: export a CSV file instead"),
+)
 _JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 
 Cells = Mapping[str, object]
@@ -82,6 +96,18 @@ class Source:
             self.close()
             raise InvalidInput(f"The file '{path.name}' is empty.", field="path")
         buffered = io.BufferedReader(self._raw, _SAMPLE)
+        start = buffered.peek(16)[:16]
+        self.is_parquet = start.startswith(parquet.MAGIC)
+        for mark, advice in _OTHER_FORMATS:
+            if start.startswith(mark):
+                self.close()
+                raise InvalidInput(f"The file '{path.name}' {advice}.", field="path")
+        self.encoding, self.delimiter = "utf-8", ","
+        self.headers: list[str] = []
+        if self.is_parquet:
+            self._table = parquet.Table(path)
+            self.headers = unlike(self._table.headers)
+            return
         unpacked: BinaryIO = buffered
         try:
             if buffered.peek(2)[:2] == b"\x1f\x8b":
@@ -93,11 +119,10 @@ class Source:
         self.encoding = encoding_of(sample)
         # Bytes that are no text survive as surrogates and are refused row by row.
         self._text = io.TextIOWrapper(unpacked, self.encoding, errors="surrogateescape", newline="")
-        self.delimiter = ","
-        self.headers: list[str] = []
         if not self.is_json:
-            head = sample.decode(self.encoding, "replace").splitlines()
-            self.delimiter = delimiter_of(next((line for line in head if line.strip()), ""))
+            head = [line for line in sample.decode(self.encoding, "replace").splitlines() if line.strip()]
+            self._has_mark = bool(head) and _SEP.fullmatch(head[0].lstrip("\ufeff")) is not None
+            self.delimiter = delimiter_of(head)
             self._lines = _Lines(self._text)
             self.headers = self._read_headers()
 
@@ -114,12 +139,17 @@ class Source:
 
     @property
     def bytes_read(self) -> int:
-        return self._raw.taken
+        """For Parquet, whose parts are read in any order, the share of the rows."""
+        return int(self.bytes_total * self._table.share) if self.is_parquet else self._raw.taken
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Every row once, in order. Raises InvalidInput where the file itself breaks off."""
         try:
-            yield from self._json_rows() if self.is_json else self._csv_rows()
+            if self.is_parquet:
+                for number, cells in enumerate(self._table.rows(), start=1):
+                    yield Row(number, dict(zip(self.headers, cells, strict=True)))
+            else:
+                yield from self._json_rows() if self.is_json else self._csv_rows()
         except (EOFError, OSError) as error:
             raise InvalidInput(
                 f"The file '{self.path.name}' breaks off in the middle. The rows before are done.",
@@ -129,11 +159,36 @@ class Source:
     # -- CSV -----------------------------------------------------------------------------------------
 
     def _read_headers(self) -> list[str]:
-        for _, cells in self._records():
-            if cells is not None and any(cell.strip() for cell in cells):
-                return unlike(cells)
-        self.close()
-        raise InvalidInput(f"The file '{self.path.name}' has no header row.", field="path")
+        """The first row that is one: a `sep=` line and the title of a report above the header are passed over."""
+        lines: list[str] = []  # of what was read
+        seen: list[
+            tuple[int, list[str]]
+        ] = []  # (lines taken before and with it, cells) of rows that hold something
+        with suppress(EOFError, OSError):  # where the file breaks off: told when its rows are read
+            for taken, cells in self._records():
+                lines += self._lines.taken[:taken]
+                if cells is not None and any(cell.strip() for cell in cells):
+                    if (
+                        self._has_mark
+                        and not seen
+                        and _SEP.fullmatch(lines[-1].rstrip("\r\n").lstrip("\ufeff"))
+                    ):
+                        self._has_mark = False
+                        continue
+                    seen.append((len(lines), cells))
+                if len(seen) == _HEAD_ROWS:
+                    break
+        if not seen:
+            self.close()
+            raise InvalidInput(f"The file '{self.path.name}' has no header row.", field="path")
+        widest = max(_width(cells) for _, cells in seen)
+        # A title stands alone in its row, where the header has three columns or more.
+        at = 0
+        if widest >= 3:
+            at = next(index for index, (_, cells) in enumerate(seen) if _width(cells) > 1)
+        end, header = seen[at]
+        self._lines.again(lines[end:])
+        return unlike(header)
 
     def _records(self) -> Iterator[tuple[int, list[str] | None]]:
         """(lines taken, cells), or cells None when a quote was never closed: then only its first line is lost."""
@@ -249,12 +304,16 @@ class _Lines:
         self._again: deque[str] = deque()
         self.taken: list[str] = []
 
+    def again(self, lines: Sequence[str]) -> None:
+        """These come next, before what was not read yet."""
+        self._again.extendleft(reversed(lines))
+
     def start(self) -> None:
         self.taken = []
 
     def give_back(self) -> None:
         """All but the first line of the current row are read again as rows of their own."""
-        self._again.extendleft(reversed(self.taken[1:]))
+        self.again(self.taken[1:])
 
     def __iter__(self) -> Self:
         return self
@@ -333,7 +392,9 @@ def unlike(headers: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     named = []
     for position, header in enumerate(headers, start=1):
-        bare = " ".join(header.replace("\ufeff", "").split()) or f"column {position}"
+        # Marks of writing direction and other invisible signs would make two names of one.
+        seen = "".join(c for c in header if unicodedata.category(c) not in ("Cf", "Cc") or c.isspace())
+        bare = " ".join(unicodedata.normalize("NFC", seen).split()) or f"column {position}"
         name, again = bare, 2
         while name in taken:
             name, again = f"{bare} ({again})", again + 1
@@ -351,21 +412,54 @@ def encoding_of(sample: bytes) -> str:
     ):
         if sample.startswith(mark):
             return encoding
-    if sample[1::2].count(0) > len(sample) // 4:
+    # Without a mark: delimiters and line ends are ASCII, whose other byte is zero.
+    if sample[1::2].count(0) > len(sample) // 20:
         return "utf-16-le"
+    if sample[::2].count(0) > len(sample) // 20:
+        return "utf-16-be"
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample, final=False)
-    except UnicodeDecodeError:
-        return "cp1252"
+    except UnicodeDecodeError as error:
+        # One bad byte in much good UTF-8 is a bad byte, not another encoding.
+        good = sample.decode("utf-8", "ignore")
+        many = sum(1 for character in good if ord(character) > 127)
+        bad = sample.decode("utf-8", "replace").count("\ufffd")
+        return "utf-8" if error.start > 0 and many > 20 * bad else "cp1252"
     return "utf-8"
 
 
-def delimiter_of(header: str) -> str:
-    """Of comma, semicolon, tab and bar, the one the header row holds most outside quotes."""
-    bare = "".join(part for index, part in enumerate(header.split('"')) if index % 2 == 0)
-    counts = {delimiter: bare.count(delimiter) for delimiter in ",;\t|"}
-    best = max(counts, key=lambda delimiter: counts[delimiter])
-    return best if counts[best] else ","
+DELIMITERS = ",;\t|"
+_SEP = re.compile(r"\"?sep=(.)\"?[,;\t|]*", re.IGNORECASE)
+
+
+def delimiter_of(head: Sequence[str]) -> str:
+    """Said by a `sep=` line; else of comma, semicolon, tab and bar the one the header row holds most outside quotes,
+    where the rows below agree with it."""
+    head = [line.lstrip("\ufeff") for line in head[: _HEAD_ROWS + 1]]
+    if not head:
+        return ","
+    if said := _SEP.fullmatch(head[0]):
+        return said[1] if said[1] in DELIMITERS else ","
+    counts = {each: [_outside_quotes(line).count(each) for line in head] for each in DELIMITERS}
+    # As many on most of the rows as on the first beats many on the first: "Name;Email, private;Phone, private".
+    best = max(
+        DELIMITERS,
+        key=lambda each: (
+            max(counts[each]) > 0
+            and sum(count >= max(1, counts[each][0]) for count in counts[each]) * 2 > len(head),
+            counts[each][0],
+            sum(counts[each]),
+        ),
+    )
+    return best if any(counts[best]) else ","
+
+
+def _outside_quotes(line: str) -> str:
+    return "".join(part for index, part in enumerate(line.split('"')) if index % 2 == 0)
+
+
+def _width(cells: Sequence[str]) -> int:
+    return sum(1 for cell in cells if cell.strip())
 
 
 def _is_text(cells: Sequence[str]) -> bool:

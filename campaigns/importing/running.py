@@ -1,23 +1,23 @@
 """The way of every import: read a chunk, convert its rows, store it whole, count, go on.
 
 Each chunk is one transaction together with the counts and problems of its rows, so an interrupted import has
-whole chunks behind it, and running it again is harmless.
+whole chunks behind it, goes on with the next one, and running it again is harmless.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+import zoneinfo
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection, reset_queries, transaction
 from django.utils import timezone
 
@@ -57,14 +57,36 @@ class Options:
     create_profiles: bool = False
     create_products: bool = False
 
+    def stored(self) -> dict[str, object]:
+        """As JSON holds it: what differs from the default."""
+        given = asdict(self)
+        given["zone"] = str(self.zone)
+        plain = asdict(Options())
+        plain["zone"] = "UTC"
+        return {name: value for name, value in given.items() if value != plain[name]}
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Options:
+        """What `stored` gave, whatever version of us wrote it."""
+        known = {name: value for name, value in stored.items() if name in cls.__dataclass_fields__}
+        if isinstance(zone := known.get("zone"), str):
+            known["zone"] = zoneinfo.ZoneInfo(zone)
+        return cls(**known)
+
+
+class Stopped(DomainError):
+    """The import was stopped by a person, or another worker took it over."""
+
 
 @dataclass(slots=True)
 class Counts:
-    """What storing a chunk did. `problems`: those that only storing finds, by row."""
+    """What storing a chunk did. `stopped`: addresses nothing may be sent to; `problems`: those that only storing
+    finds, by row."""
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    stopped: int = 0
     problems: list[tuple[int, Problem]] = field(default_factory=list)
 
 
@@ -81,7 +103,12 @@ class Handler(Protocol[Item]):
         """One row to an item; None when a problem refuses it."""
 
     def store(self, items: Sequence[tuple[int, Item]], *, dry_run: bool) -> Counts:
-        """Store (number of row, item) pairs inside the caller's transaction, or only count what would happen."""
+        """Store (number of row, item) pairs inside the caller's transaction, or only count what would happen.
+
+        Called for every chunk, also without items: rows that were refused may still have said 'no'."""
+
+    def recall(self, items: Sequence[tuple[int, Item]]) -> None:
+        """Take note of items that were stored before an interruption."""
 
 
 def run(
@@ -89,34 +116,24 @@ def run(
     *,
     source: Source,
     fields: FieldMap,
-    mapping: dict[str, str],
-    options: Options,
-    dry_run: bool,
-    by: AbstractBaseUser | None,
-    progress: Progress | None,
-    on_problem: OnProblem | None,
+    record: Import,
+    progress: Progress | None = None,
+    on_problem: OnProblem | None = None,
 ) -> Import:
-    """Import a file and return its row of counts. Raises what went wrong with the file as a whole, after marking
-    the row as failed; rows that went wrong are counted and never raise."""
-    record = Import.objects.create(
-        kind=handler.kind,
-        file_name=source.path.name[:200],
-        mapping=mapping,
-        source=options.source[:100] or f"import {source.path.name}"[:100],
-        dry_run=dry_run,
-        bytes_total=source.bytes_total,
-        started_by_id=by.pk if by else None,
-    )
-    log.info("import_started", import_id=record.pk, kind=str(handler.kind), dry_run=dry_run)
+    """Import a file, beginning after the rows that `record` counts as done, and return it with its counts.
+
+    The caller holds the record's lease. Raises what went wrong with the file as a whole, after marking the record as
+    failed; rows that went wrong are counted and never raise. Raises Stopped when the lease is lost.
+    """
+    log.info("import_started", import_id=record.pk, kind=str(handler.kind), dry_run=record.dry_run)
     try:
-        if not dry_run:
+        if not record.dry_run:
             handler.prepare()
-        _chunks(handler, record, source, fields, dry_run, progress, on_problem)
+        _chunks(handler, record, source, fields, progress, on_problem)
+        _save(record, status=ImportStatus.DONE, finished_at=timezone.now())
     except BaseException as error:
         _fail(record, error)
         raise
-    record.status, record.finished_at = ImportStatus.DONE, timezone.now()
-    record.save(update_fields=["status", "finished_at"])
     log.info(
         "import_done", import_id=record.pk, rows=record.rows, created=record.created, updated=record.updated,
         unchanged=record.unchanged, refused=record.refused, problems=record.problem_count,
@@ -129,47 +146,68 @@ def _chunks(
     record: Import,
     source: Source,
     fields: FieldMap,
-    dry_run: bool,
     progress: Progress | None,
     on_problem: OnProblem | None,
 ) -> None:
-    first = True
+    first, behind = True, record.rows
     for chunk in chunked(source.rows(), CHUNK):
         if first and source.is_json:
             _check_paths(chunk, fields, source)
         first = False
-        items: list[tuple[int, Any]] = []
-        problems: list[tuple[int, Problem]] = []
-        for row in chunk:
-            if isinstance(row, BadRow):
-                problems.append((row.number, Problem("", row.message)))
-                continue
-            item, found = handler.convert(row)
-            problems += [(row.number, problem) for problem in found]
-            if item is not None:
-                items.append((row.number, item))
+        done, chunk = chunk[:behind], chunk[behind:]
+        if done:
+            behind -= len(done)
+            handler.recall(_convert(handler, done)[0])
+        if not chunk:
+            continue
+        items, problems = _convert(handler, chunk)
         with transaction.atomic():
-            counts = handler.store(items, dry_run=dry_run) if items else Counts()
+            counts = handler.store(items, dry_run=record.dry_run)
             problems = sorted([*problems, *counts.problems], key=lambda pair: pair[0])
-            record.rows += len(chunk)
-            record.created += counts.created
-            record.updated += counts.updated
-            record.unchanged += counts.unchanged
-            record.refused += len({number for number, problem in problems if problem.refuses})
-            record.ignored = sorted(handler.ignored)
-            record.bytes_read = source.bytes_read
             _keep(record, problems)
-            record.save(
-                update_fields=[
-                    "rows", "created", "updated", "unchanged", "refused", "problem_count", "ignored", "bytes_read",
-                ]
-            )  # fmt: skip
+            _save(
+                record,
+                rows=record.rows + len(chunk),
+                created=record.created + counts.created,
+                updated=record.updated + counts.updated,
+                unchanged=record.unchanged + counts.unchanged,
+                stopped=record.stopped + counts.stopped,
+                refused=record.refused + len({number for number, problem in problems if problem.refuses}),
+                problem_count=record.problem_count + len(problems),
+                ignored=sorted(handler.ignored),
+                bytes_read=source.bytes_read,
+            )
         reset_queries()  # with DEBUG Django keeps every statement, and these are long
         for number, problem in problems:
             if on_problem:
                 on_problem(number, problem)
         if progress:
             progress(record.bytes_read, record.bytes_total)
+
+
+def _convert(
+    handler: Handler[Any], chunk: Sequence[Row | BadRow]
+) -> tuple[list[tuple[int, Any]], list[tuple[int, Problem]]]:
+    items: list[tuple[int, Any]] = []
+    problems: list[tuple[int, Problem]] = []
+    for row in chunk:
+        if isinstance(row, BadRow):
+            problems.append((row.number, Problem("", row.message)))
+            continue
+        item, found = handler.convert(row)
+        problems += [(row.number, problem) for problem in found]
+        if item is not None:
+            items.append((row.number, item))
+    return items, problems
+
+
+def _save(record: Import, **changes: Any) -> None:
+    """Write down what was done, if the import is still ours to do."""
+    ours = Import.objects.filter(pk=record.pk, lease=record.lease, status=ImportStatus.RUNNING)
+    if ours.update(alive_at=timezone.now(), **changes) != 1:
+        raise Stopped("The import was stopped. What was stored before stays; running it again is harmless.")
+    for name, value in changes.items():
+        setattr(record, name, value)
 
 
 def _keep(record: Import, problems: Sequence[tuple[int, Problem]]) -> None:
@@ -186,10 +224,12 @@ def _keep(record: Import, problems: Sequence[tuple[int, Problem]]) -> None:
             for number, problem in problems[:room]
         ]
     )
-    record.problem_count += len(problems)
 
 
 def _fail(record: Import, error: BaseException) -> None:
+    if isinstance(error, Stopped):
+        log.info("import_stopped", import_id=record.pk, rows=record.rows)
+        return
     if isinstance(error, KeyboardInterrupt):
         reason = f"Stopped by hand after row {record.rows}."
     elif isinstance(error, DomainError):
@@ -198,7 +238,7 @@ def _fail(record: Import, error: BaseException) -> None:
         # A database's message may quote the row it choked on.
         reason = f"An unexpected error ({type(error).__name__}) after row {record.rows}; the log has more."
     kept = "" if record.dry_run else " What was stored before stays; running it again is harmless."
-    Import.objects.filter(pk=record.pk).update(
+    Import.objects.filter(pk=record.pk, lease=record.lease).update(
         status=ImportStatus.FAILED, error=(reason + kept)[:500], finished_at=timezone.now()
     )
     log.warning("import_failed", import_id=record.pk, error=type(error).__name__, rows=record.rows)
@@ -224,8 +264,17 @@ def chunked(rows: Iterator[Item], size: int) -> Iterator[list[Item]]:
 # -- what handlers share -----------------------------------------------------------------------------
 
 
-def cell(row: Row, take: Take | None) -> str:
-    """The field's text in this row, "" for none. A JSON list of single values becomes their list in words."""
+# How tools write "nothing" into a cell. People are called Null and None, so names keep those.
+_NOTHING = frozenset(("n/a", "#n/a", "\\n", "(blank)", "(null)", "(none)", "-", "--", "—"))
+_NOTHING_BUT_NAMES = _NOTHING | {"null", "none", "nan", "undefined"}
+_GUARDED = re.compile(r'="(.*)"|\'(?=[=+\-@\'\t\r])(.*)', re.DOTALL)
+
+
+def cell(row: Row, take: Take | None, *, name: str = "") -> str:
+    """The field's text in this row, "" for none. A JSON list of single values becomes their list in words.
+
+    Guards against spreadsheets ('="007"', "'+44…") come off: they were put there by an export such as ours.
+    """
     if take is None:
         return ""
     if take.constant is not None:
@@ -237,7 +286,12 @@ def cell(row: Row, take: Take | None) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(str(part) for part in value if isinstance(part, (str, int, float)))
-    return value.strip() if isinstance(value, str) else str(value)
+    text = value.strip() if isinstance(value, str) else str(value)
+    if text[:1] in ("=", "'") and (guarded := _GUARDED.fullmatch(text)):
+        text = guarded[2] if guarded[1] is None else guarded[1]
+    if len(text) <= 9 and text.lower() in (_NOTHING if name.endswith("_name") else _NOTHING_BUT_NAMES):
+        return ""
+    return text
 
 
 def stem_of(path: Path) -> str:

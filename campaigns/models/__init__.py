@@ -16,7 +16,15 @@ from campaigns.models.campaigns import (
     Weekday,
 )
 from campaigns.models.catalogue import Product, ProductEmbedding
-from campaigns.models.imports import Import, ImportKind, ImportProblem, ImportStatus
+from campaigns.models.imports import (
+    Import,
+    ImportKind,
+    ImportProblem,
+    ImportSource,
+    ImportStatus,
+    Upload,
+    UploadPart,
+)
 from campaigns.models.people import (
     AttributeDefinition,
     AttributeKind,
@@ -63,6 +71,7 @@ __all__ = [
     "Import",
     "ImportKind",
     "ImportProblem",
+    "ImportSource",
     "ImportStatus",
     "MissedPolicy",
     "Product",
@@ -85,6 +94,8 @@ __all__ = [
     "TraitKind",
     "TraitRule",
     "TraitRuleVersion",
+    "Upload",
+    "UploadPart",
     "Value",
     "ValueKind",
     "Weekday",

@@ -18,18 +18,22 @@ from campaigns.models import (
     Campaign,
     CampaignStatus,
     Import,
+    ImportSource,
     Profile,
     Run,
     RunStatus,
     Segment,
     SendPolicy,
     Suppression,
+    Upload,
     Value,
 )
+from campaigns.tasks import run_import
 from generation.models import Piece, Status
 from personalize.core import api_keys
 from personalize.core.models import ApiKey
 from tests import factories
+from tests.factories import ImportSourceFactory
 
 ClientOf = Callable[[str], Client]
 
@@ -278,34 +282,110 @@ def test_erasing_needs_a_confirmation(client_of: ClientOf, world: SimpleNamespac
 CSV = b"id,Email Address,First,password\nc-1,yara@postbox.example,Yara,hunter2\nc-2,not an address,Jo,x\n"
 
 
-def test_a_file_is_mapped_tried_and_taken_in(client_of: ClientOf, db: None, settings: Any) -> None:
+def test_a_file_is_mapped_tried_and_taken_in(client_of: ClientOf, db: None) -> None:
     client = client_of("Operators")
     response = client.post(
         "/admin/campaigns/import/upload/",
-        {"kind": "profiles", "file": SimpleUploadedFile("my contacts.csv", CSV)},
+        {"kind": "profiles", "source": "HubSpot", "file": SimpleUploadedFile("my contacts.csv", CSV)},
     )
     url = response["Location"]
     shown = client.get(url).content.decode()
-    assert (
-        re.search(r'value="Email Address" selected', shown)
-        and "Never stored, whatever is chosen: password" in shown
-    )
+    assert re.search(r'value="Email Address" selected', shown) and "never stored, whatever is chosen" in shown
     assert 'value="password"' not in shown and "hunter2" not in shown
-    kept = list((settings.STATE_DIR / "uploads").glob("*/my_contacts.csv"))
-    assert kept and oct(kept[0].stat().st_mode)[-3:] == "600"
+    assert Upload.objects.get().source == "HubSpot"
     mapping = {
         "to_external_id": "id",
         "to_email": "Email Address",
         "to_first_name": "First",
         "to_phone": "password2",
+        "source": "HubSpot",
+        "lenient": "yes",
     }
-    tried = client.post(url, {**mapping, "go": "dry"}).content.decode()
-    assert "The dry run says" in tried and not Profile.objects.exists()
-    done = client.post(url, {**mapping, "go": "import"})
+    tried = client.post(url, {**mapping, "go": "dry"})["Location"]
+    assert "waiting for a worker" in client.get(tried).content.decode()
+    work()
+    shown = client.get(tried).content.decode()
+    assert "Import for real" in shown and "row refused" in shown and not Profile.objects.exists()
+    assert "Yara" not in shown
+    assert re.search(r'value="First" selected', client.get(url).content.decode())  # what was chosen stays
+    pk = Import.objects.get(dry_run=True).pk
+    done = client.post(f"/admin/campaigns/import/{pk}/take-in/")["Location"]
+    work()
     assert Profile.objects.get(external_id="c-1").first_name == "Yara"
-    assert Import.objects.filter(dry_run=False).get().created >= 1
-    assert done.status_code == 302 and not kept[0].exists()  # personal data does not lie about
-    assert client.get(url).status_code == 404
+    record = Import.objects.get(dry_run=False)
+    assert (record.status, record.created, record.refused) == ("done", 1, 1)
+    assert "1 rows" not in client.get(done).content.decode() and not Upload.objects.exists()
+    assert client.get(url).status_code == 404  # personal data does not lie about
+    answer = client.get(f"/admin/campaigns/import/{record.pk}/progress/").json()
+    assert answer["busy"] is False and "100 %" in answer["html"]
+    problems = b"".join(
+        client.get(f"/admin/campaigns/import/{record.pk}/problems.csv").streaming_content
+    ).decode()
+    assert "2,email,yes,is not an e-mail address" in problems
+    source = ImportSource.objects.get()
+    assert (source.name, source.mapping["email"], source.options) == (
+        "HubSpot", "Email Address", {"lenient": True},
+    )  # fmt: skip
+
+
+def work() -> None:
+    """What a worker does with the imports that wait."""
+    for pk in Import.objects.filter(status="queued").values_list("pk", flat=True):
+        run_import(import_id=pk)
+
+
+def test_the_next_file_of_a_source_is_proposed_the_same(client_of: ClientOf, db: None) -> None:
+    ImportSourceFactory(
+        name="Till",
+        mapping={"external_id": "nr", "email": "Gone", "last_name": "First"},
+        options={"region": "DE"},
+    )
+    client = client_of("Operators")
+    url = client.post(
+        "/admin/campaigns/import/upload/",
+        {"kind": "profiles", "source": "Till", "file": SimpleUploadedFile("b.csv", b"nr,First\n1,Jo\n")},
+    )["Location"]
+    shown = client.get(url).content.decode()
+    assert "As it was confirmed" in shown and "no longer there: Gone" in shown and 'value="DE"' in shown
+    assert re.search(r'name="to_last_name">.*?value="First" selected', shown, re.DOTALL)
+
+
+def test_an_import_is_stopped_and_goes_on(client_of: ClientOf, db: None) -> None:
+    client = client_of("Operators")
+    url = client.post(
+        "/admin/campaigns/import/upload/",
+        {"kind": "profiles", "file": SimpleUploadedFile("b.csv", b"id\n1\n2\n")},
+    )["Location"]
+    page = client.post(url, {"to_external_id": "id", "go": "import"})["Location"]
+    pk = Import.objects.get().pk
+    client.post(f"/admin/campaigns/import/{pk}/cancel/")
+    work()
+    assert "Go on where it ended" in client.get(page).content.decode() and not Profile.objects.exists()
+    client.post(f"/admin/campaigns/import/{pk}/resume/")
+    work()
+    assert Profile.objects.count() == 2
+    assert "no longer kept" in told(client.post(f"/admin/campaigns/import/{pk}/resume/"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"region": "XX"}, "two letters"),
+        ({"time_zone": "../etc/passwd"}, "There is no time zone"),
+        ({"to_external_id": ""}, "Say which column holds external_id"),
+    ],
+)
+def test_what_cannot_work_is_said_beside_the_columns(
+    changed: dict[str, str], says: str, client_of: ClientOf, db: None
+) -> None:
+    client = client_of("Operators")
+    url = client.post(
+        "/admin/campaigns/import/upload/",
+        {"kind": "profiles", "file": SimpleUploadedFile("b.csv", b"id\n1\n")},
+    )["Location"]
+    answer = client.post(url, {"to_external_id": "id", "go": "dry", **changed})
+    assert answer.status_code == 200 and says in answer.content.decode()
+    assert not Import.objects.exists()
 
 
 @pytest.mark.parametrize("token", ["..", "a" * 31, "a" * 32])

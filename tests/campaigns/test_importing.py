@@ -563,4 +563,4 @@ def test_json_paths_nobody_has_stop_the_import(tmp_path: Path) -> None:
 def test_the_chunk_reader_is_lazy() -> None:
     endless = iter(int, 1)
     assert next(running.chunked(endless, 3)) == [0, 0, 0]
-    assert reading.delimiter_of('"a;b;c;d",x') == ","
+    assert reading.delimiter_of(['"a;b;c;d",x']) == ","
