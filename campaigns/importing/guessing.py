@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from campaigns.importing import aliases
@@ -84,10 +84,9 @@ def propose(
     if kind == ImportKind.PROFILES:
         _from_contents(found, columns)
         _from_file_name(found, file_name)
-    for header in usable:
-        target, score = (*(likeness or {}).get(header, ("", 0)), "", 0)[:2]
-        if isinstance(score, (int, float)) and score >= LIKE_ENOUGH and target in KNOWN_AS[kind]:
-            found.take(str(target), [header], "meaning")
+    for header, (alike, score) in _alike(likeness or {}):
+        if header in usable and score >= LIKE_ENOUGH and alike in KNOWN_AS[kind]:
+            found.take(alike, [header], "meaning")
     known = set(attributes)
     if kind == ImportKind.PROFILES:
         for bare, these in by_words.items():
@@ -96,6 +95,16 @@ def propose(
                 found.put(f"attribute.{name}", these[0], "name")
     _settle(found, kind)
     return list(found.by_target.values())
+
+
+def _alike(likeness: Mapping[str, Sequence[object]]) -> Iterator[tuple[str, tuple[str, float]]]:
+    """(column, (our field, score)), the most alike first; what another version of us wrote may look otherwise."""
+    pairs = [
+        (header, (said[0], float(said[1])))
+        for header, said in likeness.items()
+        if len(said) == 2 and isinstance(said[0], str) and isinstance(said[1], (int, float))
+    ]
+    yield from sorted(pairs, key=lambda pair: -pair[1][1])
 
 
 class _Found:

@@ -118,7 +118,7 @@ class ProfileRows:
     def _consents(self, row: Row) -> tuple[list[ConsentInput], list[tuple[str, str]], list[Problem]]:
         """What the row says of consent, which channels it stops and why, and what could not be understood."""
         problems: list[Problem] = []
-        stops = [
+        stops: list[tuple[str, str]] = [
             (channel, standing.REASONS[group])
             for (group, channel), take in self._fields.stops.items()
             if standing.stops(cell(row, take))

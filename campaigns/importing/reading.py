@@ -25,7 +25,7 @@ from campaigns.importing import parquet
 from personalize.core.errors import InvalidInput
 
 _SAMPLE = 64 * 1024  # bytes looked at to tell encoding and delimiter
-_MOST_LINES = 100  # of one row, before its quote counts as unclosed
+_MOST_LINES = 1_000  # of one row, before its quote counts as unclosed
 _LONGEST_FIELD = 128 * 1024  # characters
 _LONGEST_RECORD = 8 * 1024 * 1024  # characters of one JSON record
 _HEAD_ROWS = 12  # looked at to find the header below the title of a report

@@ -27,8 +27,8 @@ _learn(
 )
 _learn(
     "unsubscribed, opted out, opt out, optout, unsub, inactive unsubscribed, blacklisted, blocklisted, suppressed, "
-    "do not email, do not contact, do not mail, dnc, abgemeldet, abbestellt, désabonné, désinscrit, desuscrito, "
-    "dado de baja, baja, disiscritto, uitgeschreven, отписан, отписался",
+    "withdrawn, revoked, do not email, do not contact, do not mail, dnc, abgemeldet, abbestellt, désabonné, "
+    "désinscrit, desuscrito, dado de baja, baja, disiscritto, uitgeschreven, отписан, отписался",
     WITHDRAWN,
     SuppressionReason.UNSUBSCRIBED,
 )
@@ -43,6 +43,7 @@ _learn(
     WITHDRAWN,
     SuppressionReason.COMPLAINED,
 )
+_learn("refused, denied, declined, rejected", WITHDRAWN)  # never agreed, rather than asked to be left alone
 # Neither yes nor no: nobody agreed, and nobody asked to be left alone.
 _learn(
     "pending, unconfirmed, never subscribed, non subscribed, nonsubscribed, not subscribed, transactional, unknown, "
@@ -79,8 +80,9 @@ def stops(text: str) -> bool:
     word = bare(text)
     if not word or word in _NOTHING or "soft" in word.split():
         return False
-    if word in _SAYS and not _SAYS[word][1]:
-        return False
+    if word in _SAYS:
+        meant, reason = _SAYS[word]
+        return bool(reason) or meant == WITHDRAWN
     try:
         return cleaning.boolean(text)
     except Unusable:

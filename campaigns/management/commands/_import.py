@@ -21,8 +21,10 @@ from rich.table import Table
 
 from campaigns import importing
 from campaigns.cleaning import Problem
-from campaigns.models import AttributeDefinition, Import
+from campaigns.importing import jobs
+from campaigns.models import AttributeDefinition, Import, ImportSource
 from personalize.core.errors import DomainError
+from personalize.core.spreadsheets import defuse
 
 
 class ImportCommand(BaseCommand):
@@ -31,14 +33,24 @@ class ImportCommand(BaseCommand):
     importer: Callable[..., Import]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="CSV or JSON (array, or one object a line); may be gzipped")
+        parser.add_argument(
+            "file",
+            help="CSV in any dialect, JSON (array, or one object a line), both may be gzipped; or Parquet",
+        )
         parser.add_argument(
             "--map", nargs="+", action="extend", default=[], metavar="OURS=THEIRS",
             help=f"which column is which field, such as: {self.example}; field:=words sets the same words in all rows. "
-            "Without it a mapping is guessed from the column names and shown",
+            "Without it a mapping is guessed from the columns' names and contents, and shown",
         )  # fmt: skip
         parser.add_argument(
             "--map-file", metavar="FILE.json", help='the mapping as JSON: {"email": "Email Address"}'
+        )
+        parser.add_argument(
+            "--like", default="", metavar="NAME",
+            help="take the mapping that was confirmed for this source, here or in the admin",
+        )  # fmt: skip
+        parser.add_argument(
+            "--remember", default="", metavar="NAME", help="keep the mapping for the next file of this source"
         )
         parser.add_argument(
             "--dry-run", action="store_true", help="read and check everything, change nothing"
@@ -86,12 +98,25 @@ class ImportCommand(BaseCommand):
             raise CommandError(
                 "Stopped. What was stored before stays; running it again is harmless."
             ) from None
+        if given["remember"]:
+            jobs.remember(
+                name=given["remember"], kind=self.kind, mapping=mapping, options=options, by=record.started_by
+            )
         Console().print(summary(record, seconds=time.monotonic() - started))
         if record.problem_count and not given["problems"]:
             _show_first_problems(record)
 
     def _mapping(self, given: dict[str, Any], console: Console) -> dict[str, str]:
         mapping: dict[str, str] = {}
+        if given["like"]:
+            source = ImportSource.objects.filter(kind=self.kind, name=given["like"]).first()
+            if source is None:
+                known = ImportSource.objects.filter(kind=self.kind).order_by("name")
+                raise CommandError(
+                    f"No mapping is kept for '{given['like']}'. Kept are: "
+                    f"{', '.join(known.values_list('name', flat=True)) or 'none; --remember NAME keeps one'}."
+                )
+            mapping.update(source.mapping)
         if given["map_file"]:
             try:
                 loaded = json.loads(Path(given["map_file"]).read_text(encoding="utf-8"))
@@ -102,18 +127,19 @@ class ImportCommand(BaseCommand):
             mapping.update(loaded)
         mapping.update(importing.parse_pairs(given["map"]))
         if not mapping:
+            headers, rows = importing.sample_of(given["file"], each=given["each"])
             mapping = importing.propose_mapping(
-                importing.headers_of(given["file"], each=given["each"]),
+                headers,
                 kind=self.kind,
                 attributes=AttributeDefinition.objects.values_list("name", flat=True),
+                rows=rows,
+                file_name=Path(given["file"]).name,
             )
             words = " ".join(
                 f"{ours}{value}" if value.startswith(":=") else f"{ours}='{value}'"
                 for ours, value in mapping.items()
             )
-            console.print(
-                f"Mapping guessed from the column names: --map {words}", markup=False, highlight=False
-            )
+            console.print(f"Mapping guessed from the columns: --map {words}", markup=False, highlight=False)
         return mapping
 
 
@@ -129,6 +155,7 @@ def summary(record: Import, *, seconds: float) -> Table:
         ("updated", record.updated),
         ("unchanged", record.unchanged),
         ("refused", record.refused),
+        ("addresses stopped", record.stopped),
         ("problems", record.problem_count),
     ):
         table.add_row(name, f"{number:,}")
@@ -185,5 +212,5 @@ def _problems_file(path: str | None) -> Iterator[Callable[[int, Problem], None] 
         writer = csv.writer(target)
         writer.writerow(["row", "field", "refused", "what to do"])
         yield lambda number, problem: writer.writerow(
-            [number, problem.field, "yes" if problem.refuses else "no", problem.message]
+            [number, defuse(problem.field), "yes" if problem.refuses else "no", defuse(problem.message)]
         )

@@ -12,7 +12,8 @@ from campaigns.management.commands._import import ImportCommand
 class Command(ImportCommand):
     help = (
         "Import people from a CSV or JSON file. Safe to repeat: known people are updated, an empty cell changes "
-        "nothing, and a consent once withdrawn is never given back by a file."
+        "nothing, and a consent once withdrawn is never given back by a file. Columns of opt-outs, bounces and "
+        "complaints (opt_out.email, bounced.email, complained.email) stop the address, even in rows that are refused."
     )
     kind = "profiles"
     example = "external_id='Record ID' email='Email Address' attribute.city=City consent.email=opt_in"
