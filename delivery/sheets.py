@@ -12,6 +12,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from campaigns.models import Channel
 from delivery import rendering
@@ -41,16 +42,21 @@ COLUMNS: Mapping[Channel, Sequence[str]] = {
         "Path 1",
         "Path 2",
         "Final URL",
+        "Status",
     ),
     Channel.META_AD: (
         "Campaign Name",
         "Ad Set Name",
         "Ad Name",
+        "Ad Status",
+        "Creative Type",
         "Title",
         "Body",
         "Link Description",
-        "Call to Action",
+        "Display Link",
         "Link",
+        "Call to Action",
+        "Image File Name",
     ),
     Channel.LINKEDIN_AD: (
         "Campaign Name",
@@ -98,9 +104,10 @@ def _google(piece: Piece) -> Row:
         "Ad group": _group(piece),
         "Ad type": "Responsive search ad",
         "Final URL": rendering.link(piece),
+        "Status": "Paused",  # uploading spends nothing: somebody switches it on
     }
-    row |= _numbered("Headline", filled["headlines"], HEADLINES)
-    row |= _numbered("Description", filled["descriptions"], DESCRIPTIONS)
+    row |= _numbered("Headline", filled["headlines"], 3, HEADLINES)
+    row |= _numbered("Description", filled["descriptions"], 2, DESCRIPTIONS)
     return row
 
 
@@ -110,11 +117,15 @@ def _meta(piece: Piece) -> Row:
         "Campaign Name": piece.run.campaign.name,
         "Ad Set Name": _group(piece),
         "Ad Name": _ad_name(piece),
-        "Title": _one(filled["headline"]),
-        "Body": _one(filled["primary_text"]),
-        "Link Description": _one(filled.get("description", "")),
-        "Call to Action": "LEARN_MORE",
+        "Ad Status": "PAUSED",
+        "Creative Type": "Link Page Post Ad",
+        # Meta's importer takes a line break inside a cell for the end of the row.
+        "Title": _line(filled["headline"]),
+        "Body": _line(filled["primary_text"]),
+        "Link Description": _line(filled.get("description", "")),
+        "Display Link": urlsplit(rendering.link(piece)).hostname or "",
         "Link": rendering.link(piece),
+        "Call to Action": "LEARN_MORE",
     }
 
 
@@ -123,8 +134,8 @@ def _linkedin(piece: Piece) -> Row:
     return {
         "Campaign Name": piece.run.campaign.name,
         "Ad Name": _ad_name(piece),
-        "Introductory Text": _one(filled["intro"]),
-        "Headline": _one(filled["headline"]),
+        "Introductory Text": _line(filled["intro"]),
+        "Headline": _line(filled["headline"]),
         "Destination URL": rendering.link(piece),
     }
 
@@ -152,15 +163,22 @@ _ROWS: Mapping[Channel, Callable[[Piece], Row]] = {
 }
 
 
-def _numbered(name: str, found: object, most: int) -> Row:
-    texts = found if isinstance(found, list) else [found]
+def _numbered(name: str, found: object, least: int, most: int) -> Row:
+    """One column a text. What the platform would refuse as a whole goes back to a person instead."""
+    texts = [_line(text) for text in (found if isinstance(found, list) else [found])]
     if len(texts) > most:
         raise rendering.RenderError(f"It has more than {most} {name.lower()}s. Take some out.")
-    return {f"{name} {number}": str(text) for number, text in enumerate(texts, start=1)}
+    if len(texts) < least:
+        raise rendering.RenderError(f"It has fewer than {least} {name.lower()}s. Have it written again.")
+    if len({text.casefold() for text in texts}) < len(texts):
+        raise rendering.RenderError(f"Two {name.lower()}s are the same once the values are in. Change one.")
+    return {f"{name} {number}": text for number, text in enumerate(texts, start=1)}
 
 
 def _group(piece: Piece) -> str:
-    return piece.run.campaign.audience or "Everyone"
+    """The audience that the run was written for; 255 characters is the most for an ad group's name."""
+    audience = str(piece.run.brief.get("audience") or piece.run.campaign.audience)
+    return _line(audience)[:255].strip() or "Everyone"
 
 
 def _ad_name(piece: Piece) -> str:
@@ -169,6 +187,10 @@ def _ad_name(piece: Piece) -> str:
 
 def _one(value: object) -> str:
     return str(value)
+
+
+def _line(value: object) -> str:
+    return " ".join(str(value).split())
 
 
 def _reader(piece: Piece) -> str:

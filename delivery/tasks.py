@@ -40,3 +40,11 @@ def sweep(**_newer: object) -> None:
     from delivery import sending
 
     sending.sweep()
+
+
+@shared_task(name="delivery.count_variants", ignore_result=True, acks_late=True)
+def count_variants(**_newer: object) -> None:
+    """Keep how each variant does, for the shares of the next run."""
+    from delivery.results import rewards
+
+    rewards.refresh_all()

@@ -15,6 +15,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from campaigns.models import Run
 from delivery import exports, sending
+from delivery.admin import results
+from delivery.admin.ads import run_ads
 from delivery.admin.previews import preview
 from delivery.models import Delivery, DeliveryStatus, ExportFile
 from generation.models import Piece, Status
@@ -106,6 +108,8 @@ class DeliveryPage(ReadOnlyPage):
             self.at("send-again/<int:pk>/", self.send_again, "delivery_piece_send_again"),
             self.at("export/<int:pk>/", self.export, "delivery_run_export"),
             self.at("export/file/<int:pk>/", self.download, "delivery_export_file"),
+            self.at("ads/<int:pk>/", self.ads, "delivery_run_ads"),
+            *results.pages(self),
         ]
 
     @method_decorator(require_http_methods(["GET", "POST"]))
@@ -209,6 +213,10 @@ class DeliveryPage(ReadOnlyPage):
             blocked=_obstacle(run, approved),
         )
         return confirm(self, request, asked)
+
+    @method_decorator(require_GET)
+    def ads(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return run_ads(self, request, pk)
 
     @method_decorator(require_GET)
     def download(self, request: HttpRequest, pk: int) -> FileResponse:

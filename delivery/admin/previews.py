@@ -20,18 +20,23 @@ POLICY = (
 )
 
 
+LOOKS = frozenset({"light", "dark"})
+
+
 def preview(request: HttpRequest, pk: int) -> HttpResponse:
-    """The piece with its values in. What cannot be rendered says why, in the same frame."""
+    """The piece with its values in; `look` is light or dark. What cannot be rendered says why, in the same frame."""
     need(request, "generation.view_piece")
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     piece = Piece.everything.select_related("run__campaign__brand", "profile").filter(pk=pk).first()
     if piece is None:
         raise Http404
+    look = request.GET.get("look", "light")
+    look = look if look in LOOKS else "light"
     try:
-        html = rendering.preview_html(piece) if piece.channel == Channel.EMAIL else _lookalike(piece)
+        html = rendering.preview_html(piece) if piece.channel == Channel.EMAIL else _lookalike(piece, look)
     except DomainError as error:
-        html = render_to_string("admin/delivery/preview_error.html", {"message": str(error)})
+        html = render_to_string("admin/delivery/preview_error.html", {"message": str(error), "look": look})
     response = HttpResponse(html)
     response["Content-Security-Policy"] = POLICY
     response["Referrer-Policy"] = "no-referrer"
@@ -39,7 +44,7 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
     return response
 
 
-def _lookalike(piece: Piece) -> str:
+def _lookalike(piece: Piece, look: str) -> str:
     """Simple look-alikes of what the platforms show; what they combine or cut is their own affair."""
     fields: dict[str, Any] = dict(rendering.fill(piece))
     address = ""
@@ -49,6 +54,7 @@ def _lookalike(piece: Piece) -> str:
         f"admin/delivery/preview_{piece.channel}.html",
         {
             "fields": fields,
+            "look": look,
             "brand": piece.run.campaign.brand.name,
             "initial": piece.run.campaign.brand.name[:1],
             "address": address,

@@ -18,7 +18,9 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from campaigns import briefs, runs
 from campaigns.models import Campaign, ReviewPolicy, Run, RunStatus, RunTrigger
+from campaigns.models.channels import AD_CHANNELS
 from generation import drafting, review
+from generation.admin.experiments import experiment
 from generation.admin.launching import forecast
 from generation.admin.queue import rule_in_words
 from generation.models import Finding, ModelVersion, Piece, SamplePlan, Status
@@ -96,6 +98,7 @@ class RunPage(ReadOnlyPage):
     def pages(self) -> list[URLPattern]:
         return [
             self.at("launch/<int:pk>/", self.launch, "campaigns_campaign_launch"),
+            self.at("experiment/<int:pk>/", self.experiment, "campaigns_campaign_experiment"),
             self.at("<int:pk>/progress/", self.progress, "campaigns_run_progress"),
             self.at("<int:pk>/pause/", self.pause, "campaigns_run_pause"),
             self.at("<int:pk>/resume/", self.resume, "campaigns_run_resume"),
@@ -133,6 +136,7 @@ class RunPage(ReadOnlyPage):
             findings=[(rule, rule_in_words(rule), severity, n) for rule, severity, n in found],
             most=max((n for _, _, n in found), default=0),
             clean=clean,
+            has_ads=bool(set(run.campaign.channels) & set(AD_CHANNELS)),
             together=run.campaign.review_policy == ReviewPolicy.CLEAN_TOGETHER,
             by_sample=run.campaign.review_policy == ReviewPolicy.BY_SAMPLE,
             sampled=SamplePlan.objects.filter(run=run).exists(),
@@ -226,6 +230,10 @@ class RunPage(ReadOnlyPage):
             ),
         )
         return confirm(self, request, asked)
+
+    @method_decorator(require_http_methods(["GET", "POST"]))
+    def experiment(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return experiment(self, request, pk)
 
     @method_decorator(require_http_methods(["GET", "POST"]))
     def pause(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from generation.api import audit, deciding, metrics, pieces, runs
+from generation.api import audit, deciding, experiments, metrics, pieces, runs
 from personalize.core.metrics import register
 
 register("pieces", metrics.pieces)
 
 urlpatterns = [
     path("campaigns/<slug:slug>/launch", runs.LaunchView.as_view(), name="api-campaign-launch"),
+    path("campaigns/<slug:slug>/experiment", experiments.ExperimentView.as_view(), name="api-experiment"),
     path("runs/<int:run_id>", runs.RunView.as_view(), name="api-run"),
     path("runs/<int:run_id>/cancel", runs.CancelRunView.as_view(), name="api-run-cancel"),
     path("runs/<int:run_id>/approve-clean", runs.ApproveCleanView.as_view(), name="api-run-approve-clean"),

@@ -75,6 +75,7 @@ def rows(world: SimpleNamespace) -> dict[str, int]:
         "delivery_piece_settle": world.unknown.pk,
         "delivery_piece_send_again": world.unknown.pk,
         "delivery_run_export": world.run.pk,
+        "delivery_run_ads": world.run.pk,
         "delivery_export_file": world.export.pk,
         "core_apikey": world.key.pk,
         "auth_user": user.pk,

@@ -6,17 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils import timezone
+
 from campaigns import people
 from campaigns.models import Campaign, Profile, Run
+from delivery import exports
 from delivery.models import Delivery
 from generation.models import Piece
 from tests.factories import (
     AttributeDefinitionFactory,
     CampaignFactory,
     DeliveryFactory,
+    ExportFileFactory,
     PieceFactory,
     ProductFactory,
     RunFactory,
+    SuperuserFactory,
 )
 
 WHEN = "2024-04-03T09:30:00Z"
@@ -101,6 +106,22 @@ EDITED = {
 PROFILE = "profiles/<path:external_id>"
 EVENT = {"message_id": "m-1", "external_id": "c-0", "name": "viewed", "occurred_at": WHEN, "sku": "POT-6"}
 
+
+def released(world: World) -> int:
+    """The id of a run whose ads may be exported."""
+    person = SuperuserFactory()
+    return RunFactory(campaign=world.campaign, released_at=timezone.now(), released_by=person).pk
+
+
+def exported(world: World) -> int:
+    """The id of a file that lies in its place."""
+    row = ExportFileFactory(run=world.run, path="exports/a.csv", finished_at=timezone.now())
+    path = exports.location(row)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"Campaign")
+    return row.pk
+
+
 OPERATIONS = [
     _op("upsert_profile", f"PUT {PROFILE}", "profiles:write", "campaigns.change_profile", 201,
         lambda w: ("profiles/new-1", {"email": "new@reader.example", "attributes": {"lives_near": "coast"}})),
@@ -170,6 +191,22 @@ OPERATIONS = [
         lambda w: (f"pieces/{w.approved.pk}/reopen", {"revision": 1})),
     _op("compose", "POST compose", "compose", "campaigns.launch_campaign", 202,
         lambda w: ("compose", {"campaign": "spring", "profile": "c-0", "channel": "email"})),
+    _op("get_experiment", "GET campaigns/<slug:slug>/experiment", "campaigns:read", "campaigns.view_campaign", 200,
+        lambda w: ("campaigns/spring/experiment", None)),
+    _op("change_experiment", "PATCH campaigns/<slug:slug>/experiment", "campaigns:write",
+        "campaigns.change_campaign", 200,
+        lambda w: ("campaigns/spring/experiment", {"holdout_percent": 10, "variants": [
+            {"name": "care", "steer": "speak of care"}]})),
+    _op("get_run_results", "GET runs/<int:run_id>/results", "campaigns:read", "campaigns.view_run", 200,
+        lambda w: (f"runs/{w.run.pk}/results", None)),
+    _op("get_campaign_results", "GET campaigns/<slug:slug>/results", "campaigns:read", "campaigns.view_run", 200,
+        lambda w: ("campaigns/spring/results", None)),
+    _op("list_run_exports", "GET runs/<int:run_id>/exports", "campaigns:read", "campaigns.view_run", 200,
+        lambda w: (f"runs/{w.run.pk}/exports", None)),
+    _op("export_run", "POST runs/<int:run_id>/exports", "campaigns:write", "campaigns.send_campaign", 200,
+        lambda w: (f"runs/{released(w)}/exports", None)),
+    _op("get_export_file", "GET exports/<int:file_id>", "campaigns:write", "campaigns.send_campaign", 200,
+        lambda w: (f"exports/{exported(w)}", None)),
     _op("record_outcomes", "POST outcomes", "outcomes:write", "delivery.add_outcome", 200,
         lambda w: ("outcomes", {"items": [{"event_id": "e-1", "kind": "clicked", "occurred_at": WHEN,
                                            "message_id": w.delivery.message_id}]})),

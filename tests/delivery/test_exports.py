@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from campaigns import consent
@@ -55,6 +56,7 @@ def test_a_search_ad_stands_in_the_columns_of_ads_editor() -> None:
         "Path 1",
         "Path 2",
         "Final URL",
+        "Status",
     ]
     assert row["Campaign"] == run.campaign.name
     assert row["Ad type"] == "Responsive search ad"
@@ -250,6 +252,7 @@ def test_no_cell_is_a_formula(start: str) -> None:
     assert row["text"].startswith("'")
 
 
+@hypothesis_settings(deadline=None)
 @given(
     st.lists(
         st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30),
