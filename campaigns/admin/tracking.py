@@ -39,7 +39,7 @@ class NewestPages(_Paginator):
     most = 10_000
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         rows = self.object_list
         assert isinstance(rows, QuerySet)
         return int(rows.order_by()[: self.most].count())
