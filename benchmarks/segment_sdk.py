@@ -83,9 +83,9 @@ class Server:
 
 
 def send(
-    server: Server, plain: str, events: list[dict[str, Any]], failures: list[str], sent: list[int]
+    server: Server, plain: str, batch: int, events: list[dict[str, Any]], failures: list[str], sent: list[int]
 ) -> None:
-    """All events through one client of the SDK, with nothing changed but its address, key and queue."""
+    """All events through one client of the SDK, with nothing changed but what its constructor offers."""
     from segment.analytics.client import Client
 
     def failed(error: Exception, batch: list[Any]) -> None:
