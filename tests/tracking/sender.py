@@ -36,10 +36,9 @@ class Sender:
 
     def send(self, name: str, body: Any, *, packed: bool = False) -> dict[str, Any]:
         text = json.dumps(body).encode()
-        if packed:
-            response = self.raw(name, gzip.compress(text), Content_Encoding="gzip")
-        else:
-            response = self.raw(name, text)
+        response = (
+            self.raw(name, gzip.compress(text), Content_Encoding="gzip") if packed else self.raw(name, text)
+        )
         assert response.status_code == 200, response.content
         answer: dict[str, Any] = response.json()
         assert answer.pop("success") is True

@@ -57,7 +57,7 @@ def test_keys_that_are_refused(name: str, client: Client) -> None:
     api_keys.revoke(key=revoked)
     expired, expired_plain = made([Scope.TRACK], boss)
     type(expired).objects.filter(pk=expired.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
-    left, left_plain = made([Scope.TRACK], UserFactory(permissions=PERMISSIONS, is_active=False))
+    _left, left_plain = made([Scope.TRACK], UserFactory(permissions=PERMISSIONS, is_active=False))
     _, right = made([Scope.TRACK], boss)
     others = [scope for scope in Scope.values if scope != Scope.TRACK]
     attempts = [

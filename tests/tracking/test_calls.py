@@ -382,6 +382,6 @@ def test_whatever_is_sent_every_item_is_settled(shop: Sender, calls: list[Any]) 
 
 
 def test_a_key_needs_its_scope_and_its_person(shop: Sender) -> None:
-    key, plain = api_keys.create(name="x", scopes=["profiles:write"], acts_as=SuperuserFactory())
+    _key, plain = api_keys.create(name="x", scopes=["profiles:write"], acts_as=SuperuserFactory())
     assert Sender(plain=plain).raw("track", b"{}").status_code == 403
     assert ApiKey.objects.count() == 2 and AttributeDefinition.objects.count() == 0
