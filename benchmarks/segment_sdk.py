@@ -1,6 +1,6 @@
 """Segment's own Python SDK, unmodified, against a running server: how fast, and is every event stored once?
 
-    python benchmarks/segment_sdk.py [--events 50000] [--people 5000] [--workers 2] [--kills 3] [--batch 500]
+    python benchmarks/segment_sdk.py [--events 50000] [--people 5000] [--workers 2] [--kills 3] [--batch 500] [--only twice]
 
 Two runs over a real gunicorn and a real database. The first sends all events once. The second sends new ones by two
 clients at the same time, so that every message comes twice, while the server is killed (SIGKILL, in the middle of
@@ -144,7 +144,48 @@ def check(events: list[dict[str, Any]], prefix: str) -> bool:
     return right
 
 
-def main(count: int, people: int, workers: int, kills: int, batch: int) -> int:
+def once(server: Server, plain: str, batch: int, events: list[dict[str, Any]], failures: list[str]) -> bool:
+    started = time.monotonic()
+    send(server, plain, batch, events, failures, [0])
+    seconds = time.monotonic() - started
+    print(
+        f"once: {len(events):,} events in {seconds:.1f} s, {len(events) / seconds:,.0f} a second", flush=True
+    )
+    return check(events, "once")
+
+
+def twice(
+    server: Server, plain: str, batch: int, events: list[dict[str, Any]], failures: list[str], kills: int
+) -> bool:
+    count = len(events)
+    progress = ([0], [0])
+    clients = [
+        threading.Thread(target=send, args=(server, plain, batch, events, failures, each))
+        for each in progress
+    ]
+    started = time.monotonic()
+    for client in clients:
+        client.start()
+    for number in range(kills):
+        part = count * (number + 1) / (kills + 1)
+        while min(progress)[0] < part and any(client.is_alive() for client in clients):
+            time.sleep(0.02)
+        handed = " and ".join(f"{each[0]:,}" for each in progress)
+        print(f"    kill -9 at {handed} of {count:,} handed over", flush=True)
+        server.kill()
+        server.start()
+    for client in clients:
+        client.join()
+    seconds = time.monotonic() - started
+    print(
+        f"every batch by two clients, {kills} kills: {2 * count:,} messages in {seconds:.1f} s, "
+        f"{2 * count / seconds:,.0f} a second",
+        flush=True,
+    )
+    return check(events, "twice")
+
+
+def main(count: int, people: int, workers: int, kills: int, batch: int, only: str) -> int:
     logging.getLogger("segment").setLevel(logging.CRITICAL)
     with scratch_database():
         from personalize.core import api_keys
@@ -156,42 +197,11 @@ def main(count: int, people: int, workers: int, kills: int, batch: int) -> int:
         server.start()
         try:
             failures: list[str] = []
-            events = make(count, people, "once")
-            started = time.monotonic()
-            send(server, plain, batch, events, failures, [0])
-            seconds = time.monotonic() - started
-            print(f"once: {count:,} events in {seconds:.1f} s, {count / seconds:,.0f} a second", flush=True)
-            right = check(events, "once")
-
-            events = make(count, people, "twice")
-            progress = ([0], [0])
-            clients = [
-                threading.Thread(target=send, args=(server, plain, batch, events, failures, each))
-                for each in progress
-            ]
-            started = time.monotonic()
-            for client in clients:
-                client.start()
-            for number in range(kills):
-                while min(progress)[0] < count * (number + 1) / (kills + 1) and any(
-                    c.is_alive() for c in clients
-                ):
-                    time.sleep(0.02)
-                print(
-                    f"    kill -9 at {progress[0][0]:,} and {progress[1][0]:,} of {count:,} handed over",
-                    flush=True,
-                )
-                server.kill()
-                server.start()
-            for client in clients:
-                client.join()
-            seconds = time.monotonic() - started
-            print(
-                f"every batch by two clients, {kills} kills: {2 * count:,} messages in {seconds:.1f} s, "
-                f"{2 * count / seconds:,.0f} a second",
-                flush=True,
-            )
-            right = check(events, "twice") and right
+            right = True
+            if only != "twice":
+                right = once(server, plain, batch, make(count, people, "once"), failures)
+            if only != "once":
+                right = twice(server, plain, batch, make(count, people, "twice"), failures, kills) and right
         finally:
             server.kill()
         for failure in sorted(set(failures)):
@@ -210,5 +220,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--batch", type=int, default=500, help="messages of one request; the SDK's own default is 100"
     )
+    parser.add_argument("--only", choices=("once", "twice"), default="", help="one of the two runs")
     given = parser.parse_args()
-    sys.exit(main(given.events, given.people, given.workers, given.kills, given.batch))
+    sys.exit(main(given.events, given.people, given.workers, given.kills, given.batch, given.only))
