@@ -1,6 +1,6 @@
 """Segment's own Python SDK, unmodified, against a running server: how fast, and is every event stored once?
 
-    python benchmarks/segment_sdk.py [--events 50000] [--people 5000] [--workers 2] [--kills 3] [--batch 500] [--only twice]
+    python benchmarks/segment_sdk.py [--events 50000] [--workers 2] [--kills 3] [--batch 500] [--only twice]
 
 Two runs over a real gunicorn and a real database. The first sends all events once. The second sends new ones by two
 clients at the same time, so that every message comes twice, while the server is killed (SIGKILL, in the middle of
