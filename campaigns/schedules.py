@@ -216,8 +216,9 @@ def claim_due(
         if skipped:
             campaign.skipped_at = when
             log.warning("missed_time_skipped", campaign_id=campaign.pk, scheduled_for=when.isoformat())
+        # `updated_at` is left alone: nobody changed the campaign, and delivery looks anew when somebody does.
         Campaign.objects.filter(pk=campaign.pk).update(
-            next_run_at=campaign.next_run_at, skipped_at=campaign.skipped_at, updated_at=timezone.now()
+            next_run_at=campaign.next_run_at, skipped_at=campaign.skipped_at
         )
         claimed.append((campaign, None if skipped else when))
     return claimed

@@ -22,24 +22,13 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from campaigns import consent
-from campaigns.models import (
-    CampaignStatus,
-    Channel,
-    Consent,
-    ConsentStatus,
-    Fact,
-    Profile,
-    Run,
-    RunStatus,
-    Value,
-)
-from campaigns.models.channels import PERSONAL_CHANNELS
-from delivery import rendering
-from delivery.models import Delivery, DeliveryStatus, ExportFile, Transport
+from campaigns import consent, timing
+from campaigns.models import CampaignStatus, Channel, Run, RunStatus
+from delivery import rechecking, rendering
+from delivery.models import Delivery, DeliveryStatus, ExportFile, Hold, Transport
+from delivery.rechecking import Facts, Timing, Wait
 from generation.models import Piece, Status
 from generation.transitions import advance_many
-from personalize.core.errors import InvalidInput
 
 log = structlog.get_logger(__name__)
 
@@ -73,9 +62,10 @@ class Claimed(Generic[Content]):
     ready: list[Ready[Content]] = field(default_factory=list)
     returned: dict[int, str] = field(default_factory=dict)  # piece id -> why it went back to review
     withdrawn: dict[int, str] = field(default_factory=dict)  # piece id -> why it may not be sent
+    held: dict[int, Wait] = field(default_factory=dict)  # piece id -> why it may leave only later
 
     def __bool__(self) -> bool:
-        return bool(self.ready or self.returned or self.withdrawn)
+        return bool(self.ready or self.returned or self.withdrawn or self.held)
 
 
 def open_runs() -> Any:
@@ -86,14 +76,22 @@ def open_runs() -> Any:
 
 
 def due(*, now: datetime, channels: Iterable[str]) -> Any:
-    """Approved pieces of those channels with no delivery under way and no later time to try again set."""
+    """Approved pieces of those channels with no delivery under way, no later time to try again and no hold.
+
+    A hold lasts until its time, or until somebody changes the campaign or the sending rules.
+    """
     theirs = Delivery.objects.filter(piece=OuterRef("pk"))
     under_way = theirs.filter(
         status__in=(DeliveryStatus.CLAIMED, DeliveryStatus.HANDED_OVER, DeliveryStatus.UNKNOWN)
     )
     waiting = theirs.filter(status=DeliveryStatus.RETRY, retry_after__gt=now)
+    held = Hold.objects.filter(
+        piece=OuterRef("pk"), until__gt=now, made_at__gt=OuterRef("run__campaign__updated_at")
+    )
+    if changed := timing.changed_at(timezone.now()):
+        held = held.filter(made_at__gt=changed)
     return Piece.objects.filter(
-        ~Exists(under_way), ~Exists(waiting), status=Status.APPROVED, channel__in=channels
+        ~Exists(under_way), ~Exists(waiting), ~Exists(held), status=Status.APPROVED, channel__in=channels
     )
 
 
@@ -138,17 +136,26 @@ def claim(
     )
     if not pieces:
         return result
-    held = Delivery.objects.in_bulk([piece.pk for piece in pieces], field_name="piece_id")
-    allowed = _may_receive(pieces, channel)
-    facts = _Facts(run, now)
+    times = Timing(run, channel, transport, now)
+    pieces = times.lock(pieces)
+    known = Delivery.objects.in_bulk([piece.pk for piece in pieces], field_name="piece_id")
+    allowed = rechecking.may_receive(pieces, channel)
+    facts = Facts(run)
     prepared: list[tuple[Piece, str, Content]] = []
     for piece in pieces:
         piece.run = run
-        message_id = held[piece.pk].message_id if piece.pk in held else _new_message_id()
-        if why := _why_not_sent(piece, channel, allowed):
+        message_id = known[piece.pk].message_id if piece.pk in known else _new_message_id()
+        if why := rechecking.why_not_sent(piece, channel, allowed):
             result.withdrawn[piece.pk] = why
-        elif why := facts.why_stale(piece):
+        elif why := facts.why_stale(piece, now):
             result.returned[piece.pk] = why
+        elif wait := times.wait(piece):
+            if why := facts.why_stale(piece, wait.until):
+                result.returned[piece.pk] = (
+                    f"{why} It could not leave before {wait.until:%d %B %Y, %H:%M} UTC."
+                )
+            else:
+                result.held[piece.pk] = wait
         else:
             try:
                 prepared.append((piece, message_id, prepare(piece, message_id)))
@@ -160,8 +167,10 @@ def claim(
                 name = type(error).__name__  # the message could hold an address
                 log.warning("not_rendered", piece_id=piece.pk, error=name)
                 result.returned[piece.pk] = f"This text could not be made into a message ({name})."
-    _move_back(result)
-    result.ready = _take(prepared, held, channel, transport, export_file)
+    rechecking.return_to_review(result.returned)
+    rechecking.withdraw(result.withdrawn)
+    rechecking.store_waits(result.held, times.read_at)
+    result.ready = _take(prepared, known, channel, transport, export_file)
     return result
 
 
@@ -196,6 +205,7 @@ def _take(
         delivery.rendered_hash, delivery.response, delivery.finished_at = content.hash, "", None
         delivery.export_file = export_file
         delivery.address_hash = _address_hash(piece, channel)
+    Hold.objects.filter(piece__in=moved).delete()
     Delivery.objects.bulk_create(new, batch_size=1000)
     if again:
         Delivery.objects.bulk_update(again, _CLAIM_FIELDS, batch_size=500)
@@ -227,94 +237,6 @@ def _address_hash(piece: Piece, channel: Channel) -> str:
 
 def _new_message_id() -> str:
     return f"<{uuid.uuid4()}@{rendering.host()}>"
-
-
-def _may_receive(pieces: Sequence[Piece], channel: Channel) -> set[int]:
-    if channel not in PERSONAL_CHANNELS:
-        return set()
-    ids = [piece.profile_id for piece in pieces if piece.profile_id is not None]
-    people = Profile.objects.filter(pk__in=ids)
-    return set(consent.may_receive(people, channel=channel).values_list("pk", flat=True))
-
-
-def _why_not_sent(piece: Piece, channel: Channel, allowed: set[int]) -> str:
-    """Why this reader may not get it, in a fixed sentence, or ''."""
-    if channel not in PERSONAL_CHANNELS:
-        return ""
-    if piece.profile is None:
-        return "it has no reader"
-    if piece.profile_id in allowed:
-        return ""
-    address = consent.address_of(piece.profile, channel)
-    if not address:
-        return "the reader has no address for this channel"
-    try:
-        if consent.is_suppressed(address=address, channel=channel):
-            return "the address is suppressed"
-    except InvalidInput:
-        return "what is on file for this channel is no address"
-    given = Consent.objects.filter(profile=piece.profile, channel=channel, status=ConsentStatus.GIVEN)
-    return "the reader may not be sent to now" if given.exists() else "the reader's consent is not given"
-
-
-class _Facts:
-    """The campaign's facts and values as they are now, against those that the run froze."""
-
-    def __init__(self, run: Run, now: datetime) -> None:
-        self._frozen = rendering.run_values(run.brief)
-        self._now = now
-        self._current = {value.name: value for value in Value.objects.filter(campaign_id=run.campaign_id)}
-        self._told = {fact["id"]: fact["text"] for fact in run.brief["facts"]}
-        self._true = set(Fact.objects.filter(campaign_id=run.campaign_id).values_list("text", flat=True))
-
-    def why_stale(self, piece: Piece) -> str:
-        """Why its text is no longer what was approved or no longer true, or ''."""
-        if content_hash(piece.fields) != piece.approved_hash:
-            return "The text is not the one that was approved."
-        sources = {source for line in piece.ledger for source in line.get("sources", ())}
-        for source in sorted(sources & self._told.keys()):
-            if self._told[source] not in self._true:
-                return f"Facts changed: the campaign no longer says what fact {source[1:]} of this run said."
-        for name in sorted(rendering.used_values(piece)):
-            current = self._current.get(name)
-            if name not in self._frozen:
-                return f"Facts changed: this run has no value {name}."
-            if current is None:
-                return f"Facts changed: the campaign no longer has the value {name}."
-            if current.text != self._frozen[name]:
-                return f"Facts changed: the value {name} is another now."
-            if current.valid_until is not None and current.valid_until <= self._now:
-                return f"Facts changed: the value {name} was valid until {current.valid_until:%d %B %Y, %H:%M} UTC."
-        return ""
-
-
-def _move_back(result: Claimed[Any]) -> None:
-    """Moves by reason, so that each is one statement; the approval ends with the way back."""
-    for reason, ids in _by_reason(result.returned):
-        advance_many(
-            Piece.objects.filter(pk__in=ids),
-            Status.IN_REVIEW,
-            was=Status.APPROVED,
-            note=reason,
-            approved_hash="",
-            reviewed_at=None,
-            reviewed_by=None,
-            retry_after=None,
-        )
-    for reason, ids in _by_reason(result.withdrawn):
-        advance_many(
-            Piece.objects.filter(pk__in=ids),
-            Status.WITHDRAWN,
-            was=Status.APPROVED,
-            note=f"Not sent: {reason}.",
-        )
-
-
-def _by_reason(reasons: dict[int, str]) -> Iterable[tuple[str, list[int]]]:
-    grouped: dict[str, list[int]] = defaultdict(list)
-    for piece_id, reason in reasons.items():
-        grouped[reason].append(piece_id)
-    return grouped.items()
 
 
 @transaction.atomic
@@ -375,7 +297,22 @@ def settle(
             )
         if len(settled) == len(ready):
             break
+    if status == DeliveryStatus.RETRY and settled:
+        _withdraw_cancelled(settled)
     return settled
+
+
+def _withdraw_cancelled(piece_ids: Sequence[int]) -> None:
+    """What comes back from a claim while its run was cancelled goes where the rest of the run went."""
+    note = "the run was cancelled"
+    mine = Piece.objects.filter(pk__in=piece_ids, run__status=RunStatus.CANCELLED)
+    if ids := list(mine.values_list("pk", flat=True)):
+        moved = advance_many(
+            Piece.objects.filter(pk__in=ids), Status.WITHDRAWN, was=Status.APPROVED, note=note
+        )
+        Delivery.objects.filter(piece__in=moved, status=DeliveryStatus.RETRY).update(
+            status=DeliveryStatus.FAILED, response=note, retry_after=None, finished_at=timezone.now()
+        )
 
 
 def _settle_one(ready: Ready[Any], was: DeliveryStatus, changes: dict[str, Any]) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from campaigns.models import Channel, Run
 from generation.models import Piece
@@ -77,13 +78,14 @@ class HoldReason(models.TextChoices):
 class Hold(models.Model):
     """That an approved piece waits, until when and why: its time has not come. The claim that takes it deletes it.
 
-    Never a verdict: everything is looked at again at `until`, and a change of the rules deletes all holds.
+    Never a verdict: everything is looked at again at `until`, or as soon as the campaign or the sending rules
+    changed after `made_at`, the moment at which they were read.
     """
 
     piece = models.OneToOneField(Piece, on_delete=models.CASCADE, primary_key=True, related_name="hold")
     until = models.DateTimeField(db_index=True)
     reason = models.CharField(max_length=10, choices=HoldReason.choices)
-    made_at = models.DateTimeField(auto_now_add=True)
+    made_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return f"{self.piece_id} {self.reason}"

@@ -8,6 +8,7 @@ uncertain end, which becomes `unknown` and waits for a person.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,10 +21,11 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from campaigns.models import Channel, RunStatus, SuppressionReason
-from delivery import claiming, exports, stopping
+from campaigns import timing
+from campaigns.models import Channel, Run, RunStatus, SuppressionReason
+from delivery import claiming, exports, stopping, throttle
 from delivery.claiming import Ready
-from delivery.models import Delivery, DeliveryStatus, Transport
+from delivery.models import Delivery, DeliveryStatus, Hold, HoldReason, Transport
 from delivery.rendering import Rendered, render_email
 from delivery.transports import CannotConnect, Kind, Mailer, Verdict
 from generation.models import Piece, Status
@@ -62,6 +64,7 @@ class Summary:
     unknown: int = 0
     returned: int = 0  # back to review
     withdrawn: int = 0
+    held: int = 0  # their time has not come
     exported: int = 0  # in files
     trouble: str = ""  # what stopped the round early
 
@@ -97,7 +100,7 @@ def deliver_due(
             )
         except exports.CannotWrite as error:
             summary.trouble = str(error)
-    if summary.left or summary.trouble or summary.returned or summary.withdrawn:
+    if summary.left or summary.trouble or summary.returned or summary.withdrawn or summary.held:
         log.info("delivery_round", **_counts(summary))
     return summary
 
@@ -112,11 +115,17 @@ def deliver(*, piece_id: int, now: datetime | None = None) -> Delivery:
         raise NotSent("Only e-mails are sent one by one. Other channels leave as files: export the run.")
     with Mailer() as mailer:
         mailer.open()
+        limits = timing.limits_of(piece.run.campaign)
+        if not throttle.take(limits, 1):
+            raise NotSent("The limit of messages a minute is reached. It leaves with one of the next rounds.")
         claimed = _claim(run_id=piece.run_id, now=now, limit=1, only=piece_id)
+        throttle.give_back(limits, 1 - len(claimed.ready))
         if why := claimed.returned.get(piece_id):
             raise NotSent(f"It went back to review. {why}")
         if why := claimed.withdrawn.get(piece_id):
             raise NotSent(f"It was withdrawn: {why}.")
+        if wait := claimed.held.get(piece_id):
+            raise NotSent(f"It waits until {wait.until:%d %B %Y, %H:%M} UTC: {wait.reason.label.lower()}.")
         if not claimed.ready:
             raise NotSent(_why_not_due(piece))
         _hand_over(claimed.ready, mailer, Summary())
@@ -228,16 +237,27 @@ def _take_turns(
     progress: Callable[[Summary], None] | None,
 ) -> None:
     """A large run does not make a small one wait: each has its turn until nothing is due or `limit` is reached."""
-    waiting, room = list(runs), limit
+    waiting, room, begun = list(runs), limit, time.monotonic()
+    limits_of_run = {
+        run.pk: timing.limits_of(run.campaign)
+        for run in Run.objects.filter(pk__in=runs).select_related("campaign")
+    }
     while waiting and room > 0 and not summary.trouble:
         for run_id in list(waiting):
-            claimed = _claim(run_id=run_id, now=now, limit=min(BATCH, room))
+            limits = limits_of_run[run_id]
+            granted = throttle.take(limits, min(BATCH, room))
+            moment = now + timedelta(
+                seconds=time.monotonic() - begun
+            )  # a long round lasts past an hour's end
+            claimed = _claim(run_id=run_id, now=moment, limit=granted) if granted else None
+            throttle.give_back(limits, granted - len(claimed.ready) if claimed else granted)
             if not claimed:
                 waiting.remove(run_id)
                 continue
             summary.returned += len(claimed.returned)
             summary.withdrawn += len(claimed.withdrawn)
-            room -= len(claimed.ready) + len(claimed.returned) + len(claimed.withdrawn)
+            summary.held += len(claimed.held)
+            room -= sum(map(len, (claimed.ready, claimed.returned, claimed.withdrawn, claimed.held)))
             _hand_over(claimed.ready, mailer, summary)
             if progress:
                 progress(summary)
@@ -384,9 +404,15 @@ def _why_not_due(piece: Piece) -> str:
         if run.released_at is None:
             return "Its run has not been released for sending."
         return "Its run or campaign is paused or closed."
+    hold = Hold.objects.filter(pk=piece.pk).first()
+    if hold is not None:
+        reason = HoldReason(hold.reason).label.lower()
+        return f"It waits until {hold.until:%d %B %Y, %H:%M} UTC: {reason}."
     return "It is being delivered, or waits for its next try."
 
 
 def _counts(summary: Summary) -> dict[str, object]:
-    names = ("handed_over", "retry", "failed", "unknown", "returned", "withdrawn", "exported", "trouble")
+    names = (
+        "handed_over", "retry", "failed", "unknown", "returned", "withdrawn", "held", "exported", "trouble",
+    )  # fmt: skip
     return {name: getattr(summary, name) for name in names if getattr(summary, name)}

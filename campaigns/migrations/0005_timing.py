@@ -8,208 +8,415 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0004_sample_policy'),
+        ("campaigns", "0004_sample_policy"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Blackout',
+            name="Blackout",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='Such as Christmas', max_length=80)),
-                ('first_day', models.DateField()),
-                ('last_day', models.DateField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(help_text="Such as Christmas", max_length=80)),
+                ("first_day", models.DateField()),
+                ("last_day", models.DateField()),
             ],
         ),
         migrations.CreateModel(
-            name='Entry',
+            name="Entry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('is_inside', models.BooleanField(default=True)),
-                ('waits_since', models.DateTimeField(blank=True, null=True)),
-                ('event_at', models.DateTimeField(blank=True, null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('times', models.PositiveSmallIntegerField(default=0)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("is_inside", models.BooleanField(default=True)),
+                ("waits_since", models.DateTimeField(blank=True, null=True)),
+                ("event_at", models.DateTimeField(blank=True, null=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("times", models.PositiveSmallIntegerField(default=0)),
             ],
             options={
-                'verbose_name_plural': 'entries',
+                "verbose_name_plural": "entries",
             },
         ),
         migrations.CreateModel(
-            name='FrequencyCap',
+            name="FrequencyCap",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('channel', models.CharField(blank=True, choices=[('email', 'E-mail'), ('sms', 'SMS'), ('push', 'Push message')], help_text='Empty: all channels counted together', max_length=20)),
-                ('most', models.PositiveSmallIntegerField(validators=[django.core.validators.MinValueValidator(1)], verbose_name='at most')),
-                ('days', models.PositiveSmallIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(366)], verbose_name='within days')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "channel",
+                    models.CharField(
+                        blank=True,
+                        choices=[("email", "E-mail"), ("sms", "SMS"), ("push", "Push message")],
+                        help_text="Empty: all channels counted together",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "most",
+                    models.PositiveSmallIntegerField(
+                        validators=[django.core.validators.MinValueValidator(1)], verbose_name="at most"
+                    ),
+                ),
+                (
+                    "days",
+                    models.PositiveSmallIntegerField(
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(366),
+                        ],
+                        verbose_name="within days",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SendingRules',
+            name="SendingRules",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('quiet_from', models.TimeField(blank=True, help_text="Nothing leaves from this time, in the reader's own time zone", null=True)),
-                ('quiet_until', models.TimeField(blank=True, null=True, verbose_name='until')),
-                ('per_minute', models.PositiveIntegerField(blank=True, help_text='By all campaigns and workers together; empty: as fast as they can', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='most messages a minute')),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "quiet_from",
+                    models.TimeField(
+                        blank=True,
+                        help_text="Nothing leaves from this time, in the reader's own time zone",
+                        null=True,
+                    ),
+                ),
+                ("quiet_until", models.TimeField(blank=True, null=True, verbose_name="until")),
+                (
+                    "per_minute",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="By all campaigns and workers together; empty: as fast as they can",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="most messages a minute",
+                    ),
+                ),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'verbose_name': 'sending rules',
-                'verbose_name_plural': 'sending rules',
+                "verbose_name": "sending rules",
+                "verbose_name_plural": "sending rules",
             },
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='entry',
-            field=models.CharField(choices=[('segment', 'A person enters the segment'), ('event', 'A person of the segment does something')], default='segment', max_length=10, verbose_name='somebody is due when'),
+            model_name="campaign",
+            name="entry",
+            field=models.CharField(
+                choices=[
+                    ("segment", "A person enters the segment"),
+                    ("event", "A person of the segment does something"),
+                ],
+                default="segment",
+                max_length=10,
+                verbose_name="somebody is due when",
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='entry_event',
-            field=models.CharField(blank=True, help_text='Such as purchased', max_length=64, verbose_name='event'),
+            model_name="campaign",
+            name="entry_event",
+            field=models.CharField(
+                blank=True, help_text="Such as purchased", max_length=64, verbose_name="event"
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='missed_policy',
-            field=models.CharField(choices=[('run_once', 'Run once, for the latest of them'), ('skip', 'Skip them and wait for the next time')], default='run_once', max_length=10, verbose_name='times missed while nothing ran'),
+            model_name="campaign",
+            name="missed_policy",
+            field=models.CharField(
+                choices=[
+                    ("run_once", "Run once, for the latest of them"),
+                    ("skip", "Skip them and wait for the next time"),
+                ],
+                default="run_once",
+                max_length=10,
+                verbose_name="times missed while nothing ran",
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='per_minute',
-            field=models.PositiveIntegerField(blank=True, help_text='By all workers together; empty: as fast as they can', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='most messages a minute'),
+            model_name="campaign",
+            name="per_minute",
+            field=models.PositiveIntegerField(
+                blank=True,
+                help_text="By all workers together; empty: as fast as they can",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(1)],
+                verbose_name="most messages a minute",
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='reentry_days',
-            field=models.PositiveSmallIntegerField(blank=True, help_text='Empty: each person once, ever. 30: once more for who enters again at least 30 days later', null=True, verbose_name='again after, in days'),
+            model_name="campaign",
+            name="reentry_days",
+            field=models.PositiveSmallIntegerField(
+                blank=True,
+                help_text="Empty: each person once, ever. 30: once more for who enters again at least 30 days later",
+                null=True,
+                verbose_name="again after, in days",
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='schedule_days',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(choices=[(1, 'Monday'), (2, 'Tuesday'), (3, 'Wednesday'), (4, 'Thursday'), (5, 'Friday'), (6, 'Saturday'), (7, 'Sunday')]), blank=True, default=list, size=None),
+            model_name="campaign",
+            name="schedule_days",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.PositiveSmallIntegerField(
+                    choices=[
+                        (1, "Monday"),
+                        (2, "Tuesday"),
+                        (3, "Wednesday"),
+                        (4, "Thursday"),
+                        (5, "Friday"),
+                        (6, "Saturday"),
+                        (7, "Sunday"),
+                    ]
+                ),
+                blank=True,
+                default=list,
+                size=None,
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='schedule_time',
-            field=models.TimeField(blank=True, help_text="In the campaign's time zone", null=True, verbose_name='at'),
+            model_name="campaign",
+            name="schedule_time",
+            field=models.TimeField(
+                blank=True, help_text="In the campaign's time zone", null=True, verbose_name="at"
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='skipped_at',
+            model_name="campaign",
+            name="skipped_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='takes_present',
-            field=models.BooleanField(default=False, verbose_name='also people who are in the segment when it starts'),
+            model_name="campaign",
+            name="takes_present",
+            field=models.BooleanField(
+                default=False, verbose_name="also people who are in the segment when it starts"
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='watch_key',
+            model_name="campaign",
+            name="watch_key",
             field=models.CharField(blank=True, editable=False, max_length=64),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='watched_from',
+            model_name="campaign",
+            name="watched_from",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='window_days',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(choices=[(1, 'Monday'), (2, 'Tuesday'), (3, 'Wednesday'), (4, 'Thursday'), (5, 'Friday'), (6, 'Saturday'), (7, 'Sunday')]), blank=True, default=list, size=None),
+            model_name="campaign",
+            name="window_days",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.PositiveSmallIntegerField(
+                    choices=[
+                        (1, "Monday"),
+                        (2, "Tuesday"),
+                        (3, "Wednesday"),
+                        (4, "Thursday"),
+                        (5, "Friday"),
+                        (6, "Saturday"),
+                        (7, "Sunday"),
+                    ]
+                ),
+                blank=True,
+                default=list,
+                size=None,
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='window_end',
-            field=models.TimeField(blank=True, null=True, verbose_name='until'),
+            model_name="campaign",
+            name="window_end",
+            field=models.TimeField(blank=True, null=True, verbose_name="until"),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='window_start',
-            field=models.TimeField(blank=True, help_text="In the reader's own time zone", null=True, verbose_name='send from'),
+            model_name="campaign",
+            name="window_start",
+            field=models.TimeField(
+                blank=True, help_text="In the reader's own time zone", null=True, verbose_name="send from"
+            ),
         ),
         migrations.AddField(
-            model_name='fact',
-            name='valid_until',
-            field=models.DateTimeField(blank=True, help_text='Nothing that says it leaves after this time', null=True),
+            model_name="fact",
+            name="valid_until",
+            field=models.DateTimeField(
+                blank=True, help_text="Nothing that says it leaves after this time", null=True
+            ),
         ),
         migrations.AlterField(
-            model_name='campaign',
-            name='schedule',
-            field=models.CharField(choices=[('manual', 'When somebody launches it'), ('once', 'Once, at a time'), ('daily', 'Every day'), ('weekly', 'Every week'), ('cron', 'By a cron expression'), ('always_on', 'Always on: whenever somebody enters')], default='manual', max_length=10),
+            model_name="campaign",
+            name="schedule",
+            field=models.CharField(
+                choices=[
+                    ("manual", "When somebody launches it"),
+                    ("once", "Once, at a time"),
+                    ("daily", "Every day"),
+                    ("weekly", "Every week"),
+                    ("cron", "By a cron expression"),
+                    ("always_on", "Always on: whenever somebody enters"),
+                ],
+                default="manual",
+                max_length=10,
+            ),
         ),
         migrations.AlterField(
-            model_name='run',
-            name='trigger',
-            field=models.CharField(choices=[('manual', 'Launched by a person'), ('schedule', 'Launched on schedule'), ('api', 'Launched by the API'), ('compose', 'Single pieces asked for by the API'), ('entry', 'People who entered an always-on campaign')], max_length=10),
+            model_name="run",
+            name="trigger",
+            field=models.CharField(
+                choices=[
+                    ("manual", "Launched by a person"),
+                    ("schedule", "Launched on schedule"),
+                    ("api", "Launched by the API"),
+                    ("compose", "Single pieces asked for by the API"),
+                    ("entry", "People who entered an always-on campaign"),
+                ],
+                max_length=10,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('schedule__in', ('daily', 'weekly')), _negated=True), ('schedule_time__isnull', False), _connector='OR'), name='campaign_daily_has_time'),
+            model_name="campaign",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("schedule__in", ("daily", "weekly")), _negated=True),
+                    ("schedule_time__isnull", False),
+                    _connector="OR",
+                ),
+                name="campaign_daily_has_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('schedule', 'weekly'), _negated=True), models.Q(('schedule_days', []), _negated=True), _connector='OR'), name='campaign_weekly_has_days'),
+            model_name="campaign",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("schedule", "weekly"), _negated=True),
+                    models.Q(("schedule_days", []), _negated=True),
+                    _connector="OR",
+                ),
+                name="campaign_weekly_has_days",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('window_end__isnull', True), ('window_start__isnull', True)), models.Q(('window_end__isnull', False), ('window_start__isnull', False)), _connector='OR'), name='campaign_window_paired'),
+            model_name="campaign",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("window_end__isnull", True), ("window_start__isnull", True)),
+                    models.Q(("window_end__isnull", False), ("window_start__isnull", False)),
+                    _connector="OR",
+                ),
+                name="campaign_window_paired",
+            ),
         ),
         migrations.AddField(
-            model_name='blackout',
-            name='campaign',
-            field=models.ForeignKey(blank=True, help_text='Empty: every campaign', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='blackouts', to='campaigns.campaign'),
+            model_name="blackout",
+            name="campaign",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="Empty: every campaign",
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="blackouts",
+                to="campaigns.campaign",
+            ),
         ),
         migrations.AddField(
-            model_name='entry',
-            name='campaign',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='campaigns.campaign'),
+            model_name="entry",
+            name="campaign",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="entries", to="campaigns.campaign"
+            ),
         ),
         migrations.AddField(
-            model_name='entry',
-            name='profile',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='campaigns.profile'),
+            model_name="entry",
+            name="profile",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="entries", to="campaigns.profile"
+            ),
         ),
         migrations.AddField(
-            model_name='entry',
-            name='run',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='entries', to='campaigns.run'),
+            model_name="entry",
+            name="run",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="entries",
+                to="campaigns.run",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='sendingrules',
-            constraint=models.CheckConstraint(condition=models.Q(('id', 1)), name='sending_rules_one_row'),
+            model_name="sendingrules",
+            constraint=models.CheckConstraint(condition=models.Q(("id", 1)), name="sending_rules_one_row"),
         ),
         migrations.AddConstraint(
-            model_name='sendingrules',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('quiet_from__isnull', True), ('quiet_until__isnull', True)), models.Q(('quiet_from__isnull', False), ('quiet_until__isnull', False)), _connector='OR'), name='sending_rules_quiet_paired'),
+            model_name="sendingrules",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("quiet_from__isnull", True), ("quiet_until__isnull", True)),
+                    models.Q(("quiet_from__isnull", False), ("quiet_until__isnull", False)),
+                    _connector="OR",
+                ),
+                name="sending_rules_quiet_paired",
+            ),
         ),
         migrations.AddField(
-            model_name='frequencycap',
-            name='rules',
-            field=models.ForeignKey(default=1, on_delete=django.db.models.deletion.CASCADE, related_name='caps', to='campaigns.sendingrules'),
+            model_name="frequencycap",
+            name="rules",
+            field=models.ForeignKey(
+                default=1,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="caps",
+                to="campaigns.sendingrules",
+            ),
         ),
         migrations.AddField(
-            model_name='blackout',
-            name='rules',
-            field=models.ForeignKey(default=1, on_delete=django.db.models.deletion.CASCADE, related_name='blackouts', to='campaigns.sendingrules'),
+            model_name="blackout",
+            name="rules",
+            field=models.ForeignKey(
+                default=1,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="blackouts",
+                to="campaigns.sendingrules",
+            ),
         ),
         migrations.AddIndex(
-            model_name='entry',
-            index=models.Index(condition=models.Q(('waits_since__isnull', False)), fields=['campaign', 'waits_since'], name='entry_waiting'),
+            model_name="entry",
+            index=models.Index(
+                condition=models.Q(("waits_since__isnull", False)),
+                fields=["campaign", "waits_since"],
+                name="entry_waiting",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='entry',
-            constraint=models.UniqueConstraint(fields=('campaign', 'profile'), name='entry_once_per_campaign'),
+            model_name="entry",
+            constraint=models.UniqueConstraint(
+                fields=("campaign", "profile"), name="entry_once_per_campaign"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='frequencycap',
-            constraint=models.UniqueConstraint(fields=('channel', 'days'), name='cap_once_per_channel_days'),
+            model_name="frequencycap",
+            constraint=models.UniqueConstraint(fields=("channel", "days"), name="cap_once_per_channel_days"),
         ),
         migrations.AddConstraint(
-            model_name='blackout',
-            constraint=models.CheckConstraint(condition=models.Q(('last_day__gte', models.F('first_day'))), name='blackout_in_order'),
+            model_name="blackout",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("last_day__gte", models.F("first_day"))), name="blackout_in_order"
+            ),
         ),
     ]

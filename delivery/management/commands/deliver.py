@@ -50,7 +50,7 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{summary.handed_over} handed over, {summary.exported} in files, {summary.retry} to be tried again, "
             f"{summary.failed} refused, {summary.unknown} uncertain, {summary.returned} back to review, "
-            f"{summary.withdrawn} withdrawn"
+            f"{summary.withdrawn} withdrawn, {summary.held} waiting for their time"
         )
         if summary.trouble:
             raise CommandError(f"Stopped early: {summary.trouble}. What is left stays due; call this again.")
