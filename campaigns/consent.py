@@ -12,7 +12,7 @@ from datetime import datetime
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from campaigns import cleaning
@@ -217,6 +217,11 @@ def one_per_address(queryset: QuerySet[Profile], *, channel: str) -> QuerySet[Pr
     hash_field = _HASH_FIELD[Channel(channel)]
     oldest = queryset.order_by(hash_field, "pk").distinct(hash_field).values("pk")
     return queryset.filter(pk__in=oldest)
+
+
+def without_address(channel: str) -> Q:
+    """The condition of having nothing to be reached by on a channel."""
+    return Q(**{_ADDRESS_FIELD[Channel(channel)]: ""}) | Q(**{_HASH_FIELD[Channel(channel)]: ""})
 
 
 def may_receive(queryset: QuerySet[Profile], *, channel: str) -> QuerySet[Profile]:

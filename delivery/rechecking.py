@@ -20,7 +20,7 @@ from generation.texts import text_hash
 from generation.transitions import advance_many
 from personalize.core.errors import InvalidInput
 
-STALE = "stale"  # the rule of a finding: what the text was approved for has changed
+STALE = "facts.changed"  # the rule of a finding: what the text was approved for has changed
 
 
 def may_receive(pieces: Sequence[Piece], channel: Channel) -> set[int]:
@@ -64,6 +64,10 @@ class Facts:
         """Why its text is not the approved one, or not true at that time, or ''."""
         if text_hash(piece.fields) != piece.approved_hash:
             return "The text is not the one that was approved."
+        return self.why_untrue(piece, at)
+
+    def why_untrue(self, piece: Piece, at: datetime) -> str:
+        """Why what it says is not true at that time, whoever approved it, or ''."""
         sources = {source for line in piece.ledger for source in line.get("sources", ())}
         for source in sorted(sources & self._told.keys()):
             text = self._told[source]

@@ -21,9 +21,17 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
         "Campaigns",
         (
             ("Campaigns", "campaign", "campaigns_campaign_changelist", "campaigns.view_campaign"),
+            ("Calendar", "calendar_month", "campaigns_campaign_calendar", "campaigns.view_run"),
             ("Runs", "play_circle", "campaigns_run_changelist", "campaigns.view_run"),
             ("Samples", "checklist", "generation_sampleplan_changelist", "generation.view_piece"),
             ("Deliveries", "outgoing_mail", "delivery_delivery_changelist", "delivery.view_delivery"),
+            ("Uncertain deliveries", "help", "delivery_delivery_uncertain", "delivery.view_delivery"),
+            (
+                "Sending rules",
+                "schedule_send",
+                "campaigns_sendingrules_changelist",
+                "campaigns.view_sendingrules",
+            ),
             ("Brands", "storefront", "campaigns_brand_changelist", "campaigns.view_brand"),
         ),
     ),
@@ -90,7 +98,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return groups
 
 
-def _badge(name: str) -> dict[str, str]:
+def _badge(name: str) -> dict[str, Any]:
+    if name == "delivery_delivery_uncertain":
+        from delivery.models import Delivery, DeliveryStatus
+
+        uncertain = Delivery.objects.filter(status=DeliveryStatus.UNKNOWN).count()
+        return {"badge": uncertain, "badge_variant": "danger"} if uncertain else {}
     if name != "generation_piece_changelist":
         return {}
     from generation.admin.queue import waiting

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -15,11 +15,12 @@ from django.urls import URLPattern, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods
 
 from campaigns import briefs, runs, schedules
-from campaigns.admin.forms import CheckboxesField, RowForm, WordsField, lines
-from campaigns.models import Campaign, CampaignStatus, Channel, Fact, Run, ScheduleKind, Value
+from campaigns.admin import calendar
+from campaigns.admin.forms import CheckboxesField, NumbersField, RowForm, WordsField, lines
+from campaigns.models import Campaign, CampaignStatus, Channel, Fact, Run, ScheduleKind, Value, Weekday
 from personalize.core.admin_pages import (
     Confirmation,
     Page,
@@ -41,7 +42,11 @@ TONE = {
     CampaignStatus.ARCHIVED: "quiet",
 }
 RUNS_SHOWN = 10
-SCHEDULE_FIELDS = ("schedule", "schedule_at", "schedule_cron", "schedule_time_zone")
+SCHEDULE_FIELDS = (
+    "schedule", "schedule_at", "schedule_time", "schedule_days", "schedule_cron", "schedule_time_zone",
+    "entry", "entry_event", "reentry_days", "takes_present", "missed_policy",
+)  # fmt: skip
+WINDOW_FIELDS = ("window_start", "window_end", "window_days", "per_minute")
 
 
 class CampaignForm(RowForm):
@@ -54,9 +59,16 @@ class CampaignForm(RowForm):
         help_text="Names of values that each piece must contain, separated by commas: end_date, code",
     )
 
+    schedule_days = NumbersField(choices=Weekday.choices, required=False, label="On")
+    window_days = NumbersField(
+        choices=Weekday.choices, required=False, label="On", help_text="None chosen: every day"
+    )
+
     class Meta:
         model = Campaign
-        exclude = ("status", "created_by", "next_run_at", "held_because")
+        exclude = (
+            "status", "created_by", "next_run_at", "held_because", "skipped_at", "watched_from", "watch_key",
+        )  # fmt: skip
         widgets = {"goal": lines(2), "audience": lines(2)}
 
     # Set by the page for each request: who is saving decides what may be chosen.
@@ -65,11 +77,7 @@ class CampaignForm(RowForm):
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
-        kind = given.get("schedule")
-        if kind == ScheduleKind.ONCE and not given.get("schedule_at"):
-            self.add_error("schedule_at", "Choose the time of the launch.")
-        if kind == ScheduleKind.CRON or given.get("schedule_time_zone"):
-            self._check_schedule(given, kind)
+        self._check_timing(given)
         if self.editor is not None and (wanted := given.get("send_policy")):
             try:
                 runs.check_send_policy(campaign=self.instance, wanted=wanted, by=self.editor)
@@ -82,23 +90,20 @@ class CampaignForm(RowForm):
             )
         return given
 
-    def _check_schedule(self, given: dict[str, Any], kind: str | None) -> None:
-        cron = str(given.get("schedule_cron") or "")
-        if kind == ScheduleKind.CRON and not cron:
-            self.add_error("schedule_cron", "Say when: '0 9 * * MON' is Mondays at nine.")
+    def _check_timing(self, given: dict[str, Any]) -> None:
+        if set(self.errors) & {*SCHEDULE_FIELDS, *WINDOW_FIELDS, "channels"}:
             return
+        names = (*SCHEDULE_FIELDS, *WINDOW_FIELDS, "channels")
+        planned = Campaign(**{name: given[name] for name in names if name in given})
         try:
-            schedules.check(
-                cron=cron if kind == ScheduleKind.CRON else "0 0 * * *",
-                time_zone=str(given.get("schedule_time_zone") or ""),
-            )
+            schedules.check_campaign(planned)
         except InvalidInput as error:
             self.add_error(error.field if error.field in self.fields else None, str(error))
 
 
 class FactRows(Rows):
     model = Fact
-    fields = ("text", "position")
+    fields = ("text", "valid_until", "position")
     ordering = ("position", "id")
     verbose_name_plural = "Facts: true sentences the copy may use; values stand as {{name}}, no digits"
 
@@ -137,9 +142,28 @@ class CampaignPage(Page):
     fieldsets = (
         ("Brief", {"fields": ("name", "slug", "brand", "goal", "cta", "cta_link", "must_mention")}),
         ("Who gets it", {"fields": ("channels", "segment", "audience")}),
-        ("When", {"fields": (*SCHEDULE_FIELDS, "next_times")}),
+        ("When it runs", {"fields": (*SCHEDULE_FIELDS, "next_times")}),
+        (
+            "When it may reach a reader",
+            {
+                "fields": WINDOW_FIELDS,
+                "description": "Hours of the reader's own time zone; of this campaign's for readers without one. "
+                "Quiet hours, frequency caps and days without mail of all campaigns hold besides: see Sending rules.",
+            },
+        ),
         ("Review and sending", {"fields": ("review_policy", "send_policy")}),
     )
+    conditional_fields: ClassVar[dict[str, str]] = {
+        "schedule_at": "schedule == 'once'",
+        "schedule_time": "schedule == 'daily' || schedule == 'weekly'",
+        "schedule_days": "schedule == 'weekly'",
+        "schedule_cron": "schedule == 'cron'",
+        "entry": "schedule == 'always_on'",
+        "entry_event": "schedule == 'always_on' && entry == 'event'",
+        "reentry_days": "schedule == 'always_on'",
+        "takes_present": "schedule == 'always_on' && entry == 'segment'",
+        "missed_policy": "schedule != 'manual' && schedule != 'always_on'",
+    }
 
     def get_queryset(self, request: HttpRequest) -> Any:
         waiting = Run.objects.filter(
@@ -162,13 +186,11 @@ class CampaignPage(Page):
 
     @admin.display(description="When")
     def when(self, campaign: Campaign) -> SafeString:
-        due = f"next {campaign.next_run_at:%d %b, %H:%M} UTC" if campaign.next_run_at else ""
-        words = {
-            ScheduleKind.MANUAL: "By hand",
-            ScheduleKind.ONCE: "Once",
-            ScheduleKind.CRON: "Again and again",
-        }
-        return stack(words[ScheduleKind(campaign.schedule)], due)
+        due = ""
+        if campaign.next_run_at and campaign.schedule != ScheduleKind.ALWAYS_ON:
+            due = f"next {campaign.next_run_at:%d %b, %H:%M} UTC"
+        words = schedules.describe(campaign)
+        return stack(words[:1].upper() + words[1:], due)
 
     @admin.display(description="In review")
     def in_review(self, campaign: Any) -> SafeString:
@@ -182,18 +204,26 @@ class CampaignPage(Page):
 
     @admin.display(description="Next five times")
     def next_times(self, campaign: Campaign) -> SafeString | str:
+        return format_html(
+            '<div id="pz-times" data-source="{}" aria-live="polite">{}</div>',
+            reverse("admin:campaigns_campaign_times"),
+            self._next_times(campaign),
+        )
+
+    def _next_times(self, campaign: Campaign) -> SafeString | str:
         if campaign.pk is None or campaign.schedule == ScheduleKind.MANUAL:
             return "It runs when somebody launches it."
+        words = schedules.describe(campaign)
         try:
             times = schedules.upcoming(campaign, count=5)
         except DomainError as error:
             return str(error)
-        if not times:
+        if not times and campaign.schedule == ScheduleKind.ONCE:
             return "No time to come: choose a later one."
         rows = format_html_join(
             "", "<li>{}</li>", ((f"{t:%A, %d %B %Y, %H:%M} ({t.tzname()})",) for t in times)
         )
-        return format_html('<ol class="pz-plain">{}</ol>', rows)
+        return format_html('<p>{}.</p><ol class="pz-plain">{}</ol>', words[:1].upper() + words[1:], rows)
 
     # -- the form --------------------------------------------------------------------------------
 
@@ -215,6 +245,15 @@ class CampaignPage(Page):
         # An active campaign's next time follows its schedule; the form made sure that the person may do this.
         if form.instance.status == CampaignStatus.ACTIVE and set(SCHEDULE_FIELDS) & set(form.changed_data):
             attempt(request, lambda: schedules.activate(campaign=form.instance, by=person(request)), done="")
+        if set(SCHEDULE_FIELDS) & set(form.changed_data):
+            self._say_when(request, form.instance)
+
+    def _say_when(self, request: HttpRequest, campaign: Campaign) -> None:
+        times = schedules.upcoming(campaign, count=5)
+        if times:
+            shown = "; ".join(f"{when:%a %d %b, %H:%M}" for when in times)
+            rest = "" if campaign.status == CampaignStatus.ACTIVE else " once it is started"
+            messages.info(request, f"Next times{rest} ({times[0].tzinfo}): {shown}.")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if obj is not None and obj.runs.exists():
@@ -236,7 +275,10 @@ class CampaignPage(Page):
                 "tone": TONE[status],
                 "problems": briefs.problems(campaign),
                 "may": {
-                    "launch": launch and status in (CampaignStatus.DRAFT, CampaignStatus.ACTIVE),
+                    "dry_run": request.user.has_perm("campaigns.view_profile"),
+                    "launch": launch
+                    and status in (CampaignStatus.DRAFT, CampaignStatus.ACTIVE)
+                    and campaign.schedule != ScheduleKind.ALWAYS_ON,
                     "start": launch and scheduled and status == CampaignStatus.DRAFT,
                     "pause": launch and status == CampaignStatus.ACTIVE,
                     "resume": launch and status == CampaignStatus.PAUSED,
@@ -277,10 +319,20 @@ class CampaignPage(Page):
 
     def pages(self) -> list[URLPattern]:
         return [
+            self.at("calendar/", self.calendar, "campaigns_campaign_calendar"),
+            self.at("times/", self.times, "campaigns_campaign_times"),
             self.at("<int:pk>/start/", self.start, "campaigns_campaign_start"),
             self.at("<int:pk>/pause/", self.pause, "campaigns_campaign_pause"),
             self.at("<int:pk>/archive/", self.archive, "campaigns_campaign_archive"),
         ]
+
+    @method_decorator(require_GET)
+    def calendar(self, request: HttpRequest) -> HttpResponse:
+        return calendar.calendar(self, request)
+
+    @method_decorator(require_GET)
+    def times(self, request: HttpRequest) -> HttpResponse:
+        return calendar.times(request)
 
     @method_decorator(require_http_methods(["GET", "POST"]))
     def start(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -23,6 +23,18 @@ class CheckboxesField(forms.MultipleChoiceField):
     widget = UnfoldAdminCheckboxSelectMultipleWidget
 
 
+class NumbersField(forms.TypedMultipleChoiceField):
+    """An array of numbers that stand for choices, as checkboxes."""
+
+    widget = UnfoldAdminCheckboxSelectMultipleWidget
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(coerce=int, empty_value=[], **options)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return {str(each) for each in initial or ()} != {str(each) for each in data or ()}
+
+
 class WordsField(forms.CharField):
     """An array of short texts as one line, separated by commas."""
 

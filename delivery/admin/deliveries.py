@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
@@ -14,8 +15,8 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
 from campaigns.models import Run
-from delivery import exports, sending
-from delivery.admin import results
+from delivery import exports, refreshing, sending
+from delivery.admin import dry_run, results
 from delivery.admin.ads import run_ads
 from delivery.admin.previews import preview
 from delivery.models import Delivery, DeliveryStatus, ExportFile
@@ -104,13 +105,36 @@ class DeliveryPage(ReadOnlyPage):
     def pages(self) -> list[URLPattern]:
         return [
             self.at("preview/<int:pk>/", preview, "delivery_piece_preview"),
+            self.at("dry-run/<int:pk>/", self.dry_run, "delivery_campaign_dry_run"),
+            self.at("uncertain/", self.uncertain, "delivery_delivery_uncertain"),
             self.at("settle/<int:pk>/", self.settle_piece, "delivery_piece_settle"),
             self.at("send-again/<int:pk>/", self.send_again, "delivery_piece_send_again"),
+            self.at("refresh/<int:pk>/", self.refresh, "delivery_run_refresh"),
             self.at("export/<int:pk>/", self.export, "delivery_run_export"),
             self.at("export/file/<int:pk>/", self.download, "delivery_export_file"),
             self.at("ads/<int:pk>/", self.ads, "delivery_run_ads"),
             *results.pages(self),
         ]
+
+    @method_decorator(require_GET)
+    def dry_run(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return dry_run.page(self, request, pk)
+
+    @method_decorator(require_GET)
+    def uncertain(self, request: HttpRequest) -> HttpResponse:
+        """Every delivery of which nobody knows the end, the oldest first, each with its way to a decision."""
+        need(request, "delivery.view_delivery")
+        rows = Delivery.objects.filter(status=DeliveryStatus.UNKNOWN)
+        context = self.frame(
+            request,
+            title="Uncertain deliveries",
+            total=rows.count(),
+            rows=rows.select_related("piece__run__campaign", "piece__profile").order_by("begun_at", "pk")[
+                :200
+            ],
+            may_settle=request.user.has_perm("campaigns.send_campaign"),
+        )
+        return TemplateResponse(request, "admin/delivery/uncertain.html", context)
 
     @method_decorator(require_http_methods(["GET", "POST"]))
     def settle_piece(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -119,7 +143,7 @@ class DeliveryPage(ReadOnlyPage):
         piece = Piece.objects.select_related("run__campaign", "delivery").filter(pk=pk).first()
         if piece is None or not hasattr(piece, "delivery"):
             raise Http404
-        back = reverse("admin:delivery_delivery_changelist") + "?status__exact=unknown"
+        back = reverse("admin:delivery_delivery_uncertain")
         verdicts = (
             (str(sending.Resolution.DELIVERED), "It arrived: the reader or the mail server confirms it"),
             (str(sending.Resolution.SEND_AGAIN), "It did not arrive: it may be sent again"),
@@ -129,7 +153,12 @@ class DeliveryPage(ReadOnlyPage):
         if request.method == "POST" and verdict in dict(verdicts):
             if attempt(
                 request,
-                lambda: sending.resolve_unknown(piece_id=pk, by=person(request), verdict=verdict),
+                lambda: sending.resolve_unknown(
+                    piece_id=pk,
+                    by=person(request),
+                    verdict=verdict,
+                    note=request.POST.get("note", "").strip()[:500],
+                ),
                 done="Settled.",
             ):
                 log(request, piece, f"Uncertain delivery settled: {verdict}.")
@@ -147,6 +176,8 @@ class DeliveryPage(ReadOnlyPage):
                 ("Server's last words", piece.delivery.response or "none"),
             ),
             reasons=verdicts,
+            ask_note=True,
+            note_label="What you found (optional, for the audit trail)",
             blocked="" if piece.status == Status.UNKNOWN else "This delivery is not uncertain any more.",
         )
         return confirm(self, request, asked)
@@ -179,6 +210,39 @@ class DeliveryPage(ReadOnlyPage):
             ),
             ask_note=True,
             blocked="" if piece.status == Status.FAILED else "This delivery has not failed.",
+        )
+        return confirm(self, request, asked)
+
+    @method_decorator(require_http_methods(["GET", "POST"]))
+    def refresh(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take changed values into a run; what was approved with the old ones goes back to review."""
+        need(request, "campaigns.launch_campaign", "campaigns.view_run")
+        run = Run.objects.select_related("campaign").filter(pk=pk).first()
+        if run is None:
+            raise Http404
+        back = reverse("admin:campaigns_run_change", args=[pk])
+        found = refreshing.changes(run)
+        if request.method == "POST":
+            done: list[refreshing.Refreshed] = []
+            deed = lambda: done.append(refreshing.refresh(run=run, by=person(request)))  # noqa: E731
+            if attempt(request, deed, done=""):
+                messages.success(
+                    request,
+                    f"{len(done[0].changes)} values taken over; {done[0].returned:,} approved pieces are back in "
+                    f"review, {done[0].cleared:,} in review are true again.",
+                )
+                log(request, run, "Values taken over from the campaign.")
+            return HttpResponseRedirect(back)
+        asked = Confirmation(
+            title=f"Take changed values into this run of “{run.campaign.name}”?",
+            sentence=(
+                "Prices, dates and other values were frozen at the launch. Approved pieces that say one of these go "
+                "back to review, to be looked at with the new one."
+            ),
+            button="Take them over",
+            back=back,
+            rows=[(change.name, f"{change.was} → {change.now}") for change in found],
+            blocked="" if found else "The campaign's values are those of this run.",
         )
         return confirm(self, request, asked)
 

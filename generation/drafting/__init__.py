@@ -16,6 +16,7 @@ from generation.drafting.launching import (
     cancel,
     compose,
     launch,
+    may_launch,
     reach,
 )
 from generation.drafting.leases import waiting
@@ -36,6 +37,7 @@ __all__ = [
     "enqueue",
     "is_waiting",
     "launch",
+    "may_launch",
     "progress",
     "reach",
     "start_due_runs",

@@ -155,6 +155,8 @@ OPERATIONS = [
         200, lambda w: ("campaigns/spring/resume", None)),
     _op("launch_campaign", "POST campaigns/<slug:slug>/launch", "campaigns:write", "campaigns.launch_campaign",
         202, lambda w: ("campaigns/spring/launch", None)),
+    _op("dry_run", "POST campaigns/<slug:slug>/dry-run", "campaigns:read", "campaigns.view_campaign", 200,
+        lambda w: ("campaigns/spring/dry-run", {"channel": "email", "reason": "would", "search": "c-"})),
     _op("list_runs", "GET campaigns/<slug:slug>/runs", "campaigns:read", "campaigns.view_run", 200,
         lambda w: ("campaigns/spring/runs?status=open", None)),
     _op("get_run", "GET runs/<int:run_id>", "campaigns:read", "campaigns.view_run", 200,

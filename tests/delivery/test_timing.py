@@ -14,10 +14,12 @@ from django.utils import timezone
 
 from campaigns.models import Campaign, Profile, Run
 from campaigns.timing import Limit
-from delivery import sending, throttle
+from delivery import refreshing, sending, throttle
 from delivery.models import Delivery, DeliveryStatus, Hold, HoldReason, TokenBucket
 from generation import drafting
 from generation.models import Finding, Piece, Status
+from generation.texts import text_hash
+from personalize.core.errors import NotAllowed
 from tests import factories
 from tests.delivery import scenes
 from tests.delivery.scenes import Sink
@@ -94,7 +96,7 @@ def test_an_offer_that_ends_before_its_hour_comes_goes_back_at_once(smtp: Sink) 
     (piece,) = scenes.approved(run, profile=reader(time_zone="UTC"))
     assert sending.deliver_due(now=at("2126-06-10T12:00")).returned == 1
     piece.refresh_from_db()
-    finding = Finding.objects.get(piece=piece, rule="stale", revision=piece.revision)
+    finding = Finding.objects.get(piece=piece, rule="facts.changed", revision=piece.revision)
     assert (piece.status, piece.warnings) == (Status.IN_REVIEW, 1)
     assert "discount was valid until 11 June 2126" in finding.message
     assert "could not leave before 11 June 2126, 09:00" in finding.message
@@ -111,7 +113,7 @@ def test_a_fact_has_its_own_end(smtp: Sink) -> None:
     sending.deliver_due()
     piece.refresh_from_db()
     assert piece.status == Status.IN_REVIEW and smtp.mails == []
-    assert "fact 2 was true until" in piece.findings.get(rule="stale").message
+    assert "fact 2 was true until" in piece.findings.get(rule="facts.changed").message
 
 
 # -- caps --------------------------------------------------------------------------------------------
@@ -295,7 +297,34 @@ def test_stale_again_is_one_finding(smtp: Sink) -> None:
         campaign.values.filter(name="discount").update(text=price)
         sending.deliver_due()
         piece.refresh_from_db()
-        assert (piece.status, piece.warnings, piece.findings.filter(rule="stale").count()) == (
+        assert (piece.status, piece.warnings, piece.findings.filter(rule="facts.changed").count()) == (
             Status.IN_REVIEW, 1, 1,
         )  # fmt: skip
         Piece.objects.filter(pk=piece.pk).update(status=Status.APPROVED, approved_hash=piece.text_hash)
+
+
+def test_a_changed_price_is_taken_into_the_run_and_looked_at_again(smtp: Sink) -> None:
+    run = scenes.released_run()
+    stale, waiting = scenes.approved(run, 2)
+    untouched = scenes.approved(
+        run, fields={**factories.EMAIL_FIELDS, "preheader": "Pans", "body": "Hello."}
+    )[0]
+    Piece.objects.filter(pk=untouched.pk).update(approved_hash=text_hash(untouched.fields))
+    run.campaign.values.filter(name="discount").update(text="20%")
+    sending.deliver_due(limit=1)  # the first is found stale
+    who = factories.UserFactory(permissions=["campaigns.launch_campaign"])
+    with pytest.raises(NotAllowed):
+        refreshing.refresh(run=run, by=factories.UserFactory())
+    done = refreshing.refresh(run=run, by=who)
+    assert [(change.name, change.was, change.now) for change in done.changes] == [("discount", "15%", "20%")]
+    assert (done.returned, done.cleared) == (1, 1)
+    for piece in (stale, waiting, untouched):
+        piece.refresh_from_db()
+    assert (stale.status, stale.warnings, waiting.status) == (Status.IN_REVIEW, 0, Status.IN_REVIEW)
+    assert untouched.status == Status.APPROVED  # it says nothing of the discount
+    sending.deliver_due()
+    assert len(smtp.mails) == 1
+    Piece.objects.filter(pk=stale.pk).update(status=Status.APPROVED, approved_hash=stale.text_hash)
+    sending.deliver_due()
+    assert b"20%" in smtp.mails[1] or b"20=25" in smtp.mails[1]
+    assert refreshing.refresh(run=run, by=who).changes == ()

@@ -20,6 +20,9 @@ READ = (
     "campaigns.view_profile",
     "campaigns.view_traitrule",
     "campaigns.view_attributedefinition",
+    "campaigns.view_sendingrules",
+    "campaigns.view_frequencycap",
+    "campaigns.view_blackout",
     "generation.view_piece",
     "generation.view_modelversion",
     "delivery.view_delivery",
@@ -46,7 +49,17 @@ ROLES: dict[str, tuple[str, ...]] = {
         "generation.view_pieceevent",
         "generation.export_pieceevent",
     ),
-    "Senders": ("campaigns.launch_campaign", "campaigns.send_campaign", "campaigns.view_suppression"),
+    "Senders": (
+        "campaigns.launch_campaign",
+        "campaigns.send_campaign",
+        "campaigns.view_suppression",
+        "campaigns.change_sendingrules",
+        *(
+            f"campaigns.{verb}_{model}"
+            for model in ("frequencycap", "blackout")
+            for verb in ("add", "change", "delete")
+        ),
+    ),
     "Operators": (
         "campaigns.launch_campaign",
         "campaigns.add_import",
