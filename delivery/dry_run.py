@@ -30,6 +30,7 @@ from campaigns.models.channels import AD_CHANNELS, PERSONAL_CHANNELS
 from campaigns.models.timing import Entry
 from delivery import caps, exports
 from delivery.models import HoldReason
+from generation import arms
 from personalize.core.errors import InvalidInput
 
 NOW = "now"
@@ -49,6 +50,7 @@ class Reason(StrEnum):
     PRESENT = "present_before"
     HAD_IT = "had_it"
     NO_HOUR = "no_hour"
+    HELD_OUT = "held_out"
 
 
 WORDS: dict[str, str] = {
@@ -60,6 +62,7 @@ WORDS: dict[str, str] = {
     Reason.PRESENT: "they were in the segment before the campaign started, so they do not enter",
     Reason.HAD_IT: "they had this campaign already and may not enter again yet",
     Reason.NO_HOUR: "sending hours, quiet hours and blackouts leave no time for them",
+    Reason.HELD_OUT: "they are in the hold-out that the campaign is measured against",
     NOW: "at once",
     HoldReason.WINDOW: "later: when the campaign's sending hours begin where they live",
     HoldReason.QUIET: "later: after the quiet hours where they live",
@@ -141,6 +144,7 @@ class DryRun:
         self.at = at or campaign.next_run_at or timezone.now()
         self._audience = segments.audience(campaign.segment) if campaign.segment else Profile.objects.none()
         self._rules = timing.rules_of(campaign)
+        self._split = arms.split_of(campaign)
         self._full: dict[str, dict[int, datetime]] = {}
 
     @property
@@ -264,7 +268,11 @@ class DryRun:
             When(~Q(pk__in=allowed.order_by().values("pk")), then=Value(str(Reason.SUPPRESSED))),
             When(~Q(pk__in=once.order_by().values("pk")), then=Value(str(Reason.SAME_ADDRESS))),
         ]
-        return self._audience.annotate(verdict=Case(*cases, default=Value(""), output_field=CharField()))
+        people = self._audience
+        if self._split.holdout:
+            people = people.alias(arm_bucket=arms.bucket_expression(self.campaign.pk))
+            cases.append(When(arm_bucket__lt=self._split.holdout, then=Value(str(Reason.HELD_OUT))))
+        return people.annotate(verdict=Case(*cases, default=Value(""), output_field=CharField()))
 
     def _entry_cases(self) -> list[When]:
         campaign = self.campaign

@@ -108,7 +108,11 @@ def test_search_and_pages(campaign: Campaign) -> None:
 
 
 def test_what_it_says_is_what_happens(campaign: Campaign, smtp: Sink) -> None:
+    factories.ExperimentFactory(campaign=campaign, holdout_percent=40, generic_percent=0)
+    for number in range(12):
+        person(f"more-{number}")
     run = DryRun(campaign, at=AT)
+    assert "held_out" in reasons(run).values()
     would, now = reasons(run, reason="would"), reasons(run, reason="now")
     at = {line.external_id: line.at for line in run.people(channel="email", reason="would")[0]}
     before = Piece.objects.count(), Delivery.objects.count()

@@ -229,7 +229,8 @@ def test_a_clock_that_went_back_stops_nothing_for_long() -> None:
 def test_the_tighter_of_two_limits_holds_and_the_other_gets_its_tokens_back() -> None:
     limits = [Limit("campaign-1", 600), Limit("all", 60)]
     assert throttle.take(limits, 25) == 10
-    assert throttle.take(limits[:1], 100) == 90
+    assert 90 <= throttle.take(limits[:1], 100) <= 100  # 90, and what came in the meantime
+    assert throttle.take(limits[1:], 25) < 10
 
 
 def test_a_round_sends_what_the_limit_allows_and_the_rest_stays_due(smtp: Sink) -> None:
