@@ -62,7 +62,7 @@ def give_back(limits: Sequence[Limit], count: int) -> None:
 
 def _take(limit: Limit, wanted: int) -> int:
     size, refill = bucket(limit.per_minute)
-    values = {"name": limit.name, "wanted": wanted, "size": size, "refill": refill}
+    values: dict[str, str | int] = {"name": limit.name, "wanted": wanted, "size": size, "refill": refill}
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, values)
         if row := cursor.fetchone():
