@@ -1,6 +1,6 @@
 # One runner for people, hooks and CI. Nothing needs to be installed but Python 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help run run-nodemo stop status logs psql manage password demo test test-all fmt check lock clean clean-data
+.PHONY: help run run-nodemo stop status logs psql manage password demo test test-all fuzz fmt check lock clean clean-data
 SHELL := /bin/bash
 VENV ?= .venv
 export VENV
@@ -53,6 +53,10 @@ test-all:  ## the same with the slow tests
 	@tools/bootstrap.sh dev
 	@tools/chromium.sh
 	@$(EMBEDDED) exec --fresh --fast -- tools/test.sh $(ARGS)
+
+fuzz:  ## call every operation of the API with odd input on a real server; ARGS: --examples 100
+	@tools/bootstrap.sh dev
+	@$(EMBEDDED) exec --fresh --fast -- $(PYTHON_IN_VENV) benchmarks/fuzz_api.py $(ARGS)
 
 fmt:  ## format the code and repair what ruff can
 	@tools/bootstrap.sh dev

@@ -7,7 +7,21 @@ from django.db.models import Q
 from django.utils import timezone
 
 from campaigns.models import Channel, Run
+from delivery.webhooks.models import MessageStatus, RunMilestone, WebhookEndpoint, WebhookMessage
 from generation.models import Piece
+
+__all__ = [
+    "Delivery",
+    "DeliveryStatus",
+    "ExportFile",
+    "MessageStatus",
+    "Outcome",
+    "OutcomeKind",
+    "RunMilestone",
+    "Transport",
+    "WebhookEndpoint",
+    "WebhookMessage",
+]
 
 
 class DeliveryStatus(models.TextChoices):

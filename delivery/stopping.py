@@ -13,6 +13,7 @@ from campaigns.models import Channel, ConsentStatus, Profile, SuppressionReason
 from delivery.models import Delivery, DeliveryStatus
 from generation.models import Piece, Status
 from generation.transitions import TRANSITIONS, advance_many
+from personalize.core import outbox
 from personalize.core.errors import InvalidInput
 
 # A failed or uncertain piece is an operator's to settle; what is being handed over this moment has left.
@@ -40,18 +41,22 @@ def stop(
     elsewhere = bool(address_hash) and address_hash != (
         consent.address_hash(consent.normalise_address(channel, present)) if present else ""
     )
+    news = 0
     if address_hash:
-        consent.suppress_hashes(pairs=[(address_hash, channel)], reason=reason)
+        news += consent.suppress_hashes(pairs=[(address_hash, channel)], reason=reason)
     if elsewhere and reason == SuppressionReason.BOUNCED:
         return 0
     if reason != SuppressionReason.BOUNCED:
-        consent.record(
+        news += consent.record(
             profile_id=profile.pk, channel=channel, status=ConsentStatus.WITHDRAWN, source=source, at=at
         )
     if not elsewhere and (address := address or present):
         # What was stored and is no address cannot be written to, so there is nothing to suppress.
         with suppress(InvalidInput):
-            consent.suppress(address=address, channel=channel, reason=reason)
+            news += consent.suppress(address=address, channel=channel, reason=reason)
+    if news:
+        kind = "profile.bounced" if reason == SuppressionReason.BOUNCED else "profile.unsubscribed"
+        outbox.add(kind, {"profile": profile.pk, "channel": str(channel), "reason": str(reason)})
     return withdraw_pieces(profile_id=profile.pk, channel=channel, note=reason.label, keep=keep)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.utils import timezone
 
 from delivery.transports import CannotConnect
 
@@ -48,3 +49,29 @@ def count_variants(**_newer: object) -> None:
     from delivery.results import rewards
 
     rewards.refresh_all()
+
+
+@shared_task(name="webhooks.fan_out", ignore_result=True, acks_late=True, soft_time_limit=300, time_limit=330)
+def tell_webhooks(**_newer: object) -> None:
+    """Number what happened for each endpoint and wake the senders. Nothing happened: a few queries."""
+    from delivery.webhooks import telling
+
+    telling.mark_milestones(now=timezone.now())
+    telling.fan_out()
+
+
+@shared_task(name="webhooks.send", ignore_result=True, acks_late=True, soft_time_limit=300, time_limit=330)
+def send_webhooks(*, endpoint_id: int, **_newer: object) -> None:
+    """Send what is due to one endpoint. Delivered twice, the second finds it taken."""
+    from delivery.webhooks import sending
+
+    if sending.drain(endpoint_id=endpoint_id).more:
+        send_webhooks.delay(endpoint_id=endpoint_id)
+
+
+@shared_task(name="webhooks.purge", ignore_result=True, acks_late=True)
+def purge_webhooks(**_newer: object) -> None:
+    """Delete old messages."""
+    from delivery.webhooks import telling
+
+    telling.purge(now=timezone.now())

@@ -20,6 +20,7 @@ from campaigns.models import Channel, Consent, ConsentStatus, Profile, Suppressi
 from delivery import stopping
 from delivery.models import Delivery, Outcome, OutcomeKind
 from generation.models import Piece
+from personalize.core import outbox
 
 log = structlog.get_logger(__name__)
 
@@ -135,7 +136,7 @@ def come_back(place: Place, undo: str, *, now: datetime | None = None) -> bool:
         return False
     if held != f"{place.profile_id}-{place.channel}" or place.profile is None:
         return False
-    consent.record(
+    back = consent.record(
         profile_id=place.profile_id,
         channel=place.channel,
         status=ConsentStatus.GIVEN,
@@ -143,6 +144,9 @@ def come_back(place: Place, undo: str, *, now: datetime | None = None) -> bool:
         at=now,
         explicit=True,
     )
+    if back:
+        refs = {"profile": place.profile_id, "channel": str(place.channel), "reason": "taken back"}
+        outbox.add("profile.resubscribed", refs)
     log.info("unsubscribe_taken_back", piece_id=place.piece_id, channel=str(place.channel))
     return True
 

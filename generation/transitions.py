@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from campaigns.models import Run
 from generation.models import Piece, PieceEvent, Status
+from personalize.core import outbox
 from personalize.core.errors import DomainError
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
@@ -49,6 +50,28 @@ OWNERS: Mapping[Status, str] = {
     Status.UNKNOWN: "operator",
     Status.WITHDRAWN: "nobody: it was taken back",
 }
+
+
+# What others may listen to (docs/webhooks.md); of each status by itself, or only when it comes from another.
+_TOLD: Mapping[Status, str] = {
+    Status.REJECTED: "piece.rejected",
+    Status.WITHDRAWN: "piece.withdrawn",
+    Status.DELIVERED: "piece.delivered",
+    Status.UNKNOWN: "delivery.unknown",
+}
+_TOLD_FROM: Mapping[tuple[Status, Status], str] = {
+    (Status.GENERATING, Status.IN_REVIEW): "piece.written",
+    (Status.GENERATING, Status.FAILED): "piece.failed",
+    (Status.IN_REVIEW, Status.APPROVED): "piece.approved",
+    (Status.APPROVED, Status.IN_REVIEW): "piece.reopened",
+    (Status.REJECTED, Status.IN_REVIEW): "piece.reopened",
+    (Status.DELIVERING, Status.FAILED): "delivery.failed",
+}
+# Planted pieces are not told: they would be known for what they are.
+_REFS = """
+SELECT jsonb_build_object('piece', id, 'run', run_id, 'channel', channel, 'profile', profile_id, 'revision', revision)
+FROM generation_piece WHERE id = ANY(%s) AND NOT planted ORDER BY id
+"""
 
 
 class InvalidTransition(DomainError):
@@ -94,6 +117,7 @@ def advance(
         )
     piece.refresh_from_db()
     record(piece, was=was, actor=actor, reason=reason, note=note, seconds=seconds, is_hasty=is_hasty)
+    _tell([piece.pk], was=was, to=to)
 
 
 def record(
@@ -203,7 +227,16 @@ def advance_many(
     values = (now, actor_id, actor_name, was.value, to.value, reason, note[:500])
     with connection.cursor() as cursor:
         cursor.execute(_MOVE_AND_RECORD.format(update=update), (*params, *values))
-        return [row[0] for row in cursor.fetchall()]
+        moved = [row[0] for row in cursor.fetchall()]
+    _tell(moved, was=was, to=to)
+    return moved
+
+
+def _tell(piece_ids: list[int], *, was: Status, to: Status) -> None:
+    """Write down for those who listen what became of these pieces, in the transaction of the change."""
+    kind = _TOLD_FROM.get((was, to)) or _TOLD.get(to)
+    if kind and piece_ids:
+        outbox.add_from(kind, select=_REFS, params=[piece_ids])
 
 
 def _actor(actor: AbstractBaseUser | None) -> tuple[int | None, str]:

@@ -23,6 +23,8 @@ app.conf.beat_schedule = {
     "deliver what is due": {"task": "delivery.deliver_due", "schedule": 10.0},
     "settle stale deliveries": {"task": "delivery.sweep", "schedule": 60.0},
     "take up imports": {"task": "campaigns.sweep_imports", "schedule": 60.0},
+    "tell webhooks": {"task": "webhooks.fan_out", "schedule": 5.0},
+    "forget old webhook messages": {"task": "webhooks.purge", "schedule": 3600.0},
     "forget uploads": {"task": "campaigns.forget_uploads", "schedule": 900.0},
     "forget old answers": {"task": "core.purge_idempotency", "schedule": 3600.0},
 }

@@ -213,6 +213,17 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "personalize.core.problems.problem_response",
 }
+# Per key and minute; 0: no limit. A key may have a number of requests of its own.
+API_REQUESTS_PER_MINUTE = env.integer("API_REQUESTS_PER_MINUTE", 1_200)
+API_COMPOSES_PER_MINUTE = env.integer("API_COMPOSES_PER_MINUTE", 120)
+# `compose` waits this long at most for a writer that is at work; 0: it never waits unasked.
+API_COMPOSE_WAIT = env.integer("API_COMPOSE_WAIT", 15)
+API_REQUIRE_IF_MATCH = env.boolean("API_REQUIRE_IF_MATCH", False)
+# -- webhooks -------------------------------------------------------------------------------------
+# Networks that endpoints may lie in although they are not public, such as 10.1.0.0/16; plain http is for them alone.
+WEBHOOK_ALLOWED_NETWORKS = env.words("WEBHOOK_ALLOWED_NETWORKS")
+WEBHOOK_TIMEOUT = env.integer("WEBHOOK_TIMEOUT", 10)  # seconds for one whole attempt
+
 SPECTACULAR_SETTINGS = {
     "TITLE": "Personalize API",
     "VERSION": "1.0.0",

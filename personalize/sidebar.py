@@ -75,6 +75,12 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("Reviewers", "visibility", "generation_plant_changelist", "generation.view_plant"),
             ("Audit trail", "link", "generation_pieceevent_changelist", "generation.view_pieceevent"),
             ("API keys", "key", "core_apikey_changelist", "core.view_apikey"),
+            (
+                "Webhooks",
+                "webhook",
+                "delivery_webhookendpoint_changelist",
+                "delivery.view_webhookendpoint",
+            ),
             ("Users", "person", "auth_user_changelist", "auth.view_user"),
             ("Groups", "groups", "auth_group_changelist", "auth.view_group"),
         ),

@@ -816,3 +816,63 @@ class ExportFileFactory(DjangoModelFactory):
     path = factory.Sequence(lambda n: f"exports/run-{n}.csv")
     rows = 1
     sha256 = "0" * 64
+
+
+# -- webhooks ----------------------------------------------------------------------------------------
+
+
+class WebhookEndpointFactory(DjangoModelFactory):
+    class Meta:
+        model = deliveries.WebhookEndpoint
+
+    name = factory.Sequence(lambda n: f"CRM {n}")
+    url = "https://crm.example.com/hooks"
+    types = ["piece.approved", "piece.delivered"]
+
+
+class WebhookMessageFactory(DjangoModelFactory):
+    class Meta:
+        model = deliveries.WebhookMessage
+
+    endpoint = factory.SubFactory(WebhookEndpointFactory)
+    sequence = factory.Sequence(lambda n: n + 1)
+    type = "piece.approved"
+    occurred_at = factory.LazyFunction(timezone.now)
+    next_at = factory.LazyAttribute(lambda row: timezone.now() if row.status == "pending" else None)
+    finished_at = factory.LazyAttribute(lambda row: None if row.status == "pending" else timezone.now())
+
+
+class RunMilestoneFactory(DjangoModelFactory):
+    class Meta:
+        model = deliveries.RunMilestone
+
+    run = factory.SubFactory(RunFactory)
+    type = "run.written"
+    at = factory.LazyFunction(timezone.now)
+
+
+# -- the system itself -------------------------------------------------------------------------------
+
+
+class RateBucketFactory(DjangoModelFactory):
+    class Meta:
+        model = core.RateBucket
+
+    api_key = factory.SubFactory(ApiKeyFactory)
+    policy = "requests"
+    full_at = factory.LazyFunction(timezone.now)
+
+
+class OutboxTopicFactory(DjangoModelFactory):
+    class Meta:
+        model = core.OutboxTopic
+
+    type = factory.Sequence(lambda n: f"topic.{n}")
+
+
+class OutboxEventFactory(DjangoModelFactory):
+    class Meta:
+        model = core.OutboxEvent
+
+    type = "piece.approved"
+    at = factory.LazyFunction(timezone.now)

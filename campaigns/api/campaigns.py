@@ -21,6 +21,7 @@ from campaigns.models import (
     SendPolicy,
     ValueKind,
 )
+from personalize.core import preconditions
 from personalize.core.api import (
     ApiView,
     Input,
@@ -248,6 +249,12 @@ def find(slug: str) -> Campaign:
     return found
 
 
+def _locked(slug: str) -> dict[str, Any]:
+    """What GET answers, with the row locked until the change is done."""
+    Campaign.objects.select_for_update().filter(slug=slug).first()
+    return dict(CampaignOutput(find(slug)).data)
+
+
 class CampaignQuery(ListQuery):
     status = NamedChoice(CampaignStatus.choices, schema="CampaignStatus", required=False)
     brand = serializers.SlugField(required=False, max_length=50)
@@ -290,6 +297,7 @@ class CampaignsView(ApiView):
 
 
 class CampaignView(ApiView):
+    tagged = True
     required_scopes = {"GET": Scope.CAMPAIGNS_READ, "PATCH": Scope.CAMPAIGNS_WRITE}
     required_permissions = {"GET": "campaigns.view_campaign", "PATCH": "campaigns.change_campaign"}
 
@@ -299,6 +307,7 @@ class CampaignView(ApiView):
         summary="One campaign",
         answers={200: CampaignOutput},
         problem_statuses=(404,),
+        tagged=True,
     )
     def get(self, request: Request, slug: str) -> Response:
         return Response(CampaignOutput(find(slug)).data)
@@ -311,13 +320,17 @@ class CampaignView(ApiView):
         answers={200: CampaignOutput},
         problem_statuses=(404,),
         write=True,
+        conditional=True,
         example={"cta": "Find your pot", "schedule": {"kind": "cron", "cron": "0 9 * * MON"}},
     )
     def patch(self, request: Request, slug: str) -> Response:
-        """Runs that are open keep the brief they were launched with."""
+        """Runs that are open keep the brief they were launched with. With If-Match only the version you saw is
+        changed; the answer has the new ETag."""
         campaign = find(slug)
+        preconditions.check(request.headers, lambda: _locked(slug), may_be_required=True)
         saving.change(campaign_id=campaign.pk, sent=read(CampaignChange, request), by=person(request))
-        return Response(CampaignOutput(find(slug)).data)
+        changed = CampaignOutput(find(slug)).data
+        return Response(changed, headers={"ETag": preconditions.etag(changed)})
 
 
 class PauseCampaignView(ApiView):

@@ -12,6 +12,7 @@ from campaigns import cleaning, consent, people
 from campaigns.api import bulk
 from campaigns.models import Channel, ConsentStatus, Profile, SuppressionReason
 from campaigns.models.channels import PERSONAL_CHANNELS
+from personalize.core import preconditions
 from personalize.core.api import ApiView, Input, Output, one, person, read
 from personalize.core.models import Scope
 from personalize.core.operations import NamedChoice, operation
@@ -142,7 +143,27 @@ def find(external_id: str) -> Profile:
     return found
 
 
+def shown(profile: Profile) -> dict[str, Any]:
+    """What GET answers about a person: their ETag is of this."""
+    profile.reachable = [  # type: ignore[attr-defined]
+        channel.value
+        for channel in PERSONAL_CHANNELS
+        if consent.may_receive(Profile.objects.filter(pk=profile.pk), channel=channel).exists()
+    ]
+    return dict(ProfileOutput(profile).data)
+
+
+def _locked(external_id: str) -> dict[str, Any] | None:
+    """The same, with the row locked until the change is done; None of nobody."""
+    try:
+        rows = Profile.objects.select_for_update().filter(external_id=cleaning.identifier(external_id))
+    except cleaning.Unusable:
+        return None
+    return shown(profile) if (profile := rows.first()) else None
+
+
 class ProfileView(ApiView):
+    tagged = True
     required_scopes = {
         "PUT": Scope.PROFILES_WRITE,
         "GET": Scope.PROFILES_READ,
@@ -160,13 +181,18 @@ class ProfileView(ApiView):
         summary="Create or update one person",
         body=ProfileFields,
         answers={200: UpsertOutput, 201: UpsertOutput},
+        problem_statuses=(404,),
         write=True,
+        conditional=True,
         example=_EXAMPLE,
         answer_example={"external_id": "c-1001", "created": True, "ignored_attributes": [], "left_out": []},
     )
     def put(self, request: Request, external_id: str) -> Response:
-        """Safe to repeat. Consent once withdrawn stays withdrawn unless `explicit` says the person agreed anew."""
+        """Safe to repeat. Consent once withdrawn stays withdrawn unless `explicit` says the person agreed anew.
+        With If-Match only the version you saw is changed, with `If-None-Match: *` only somebody new is made; the
+        answer then has the new ETag."""
         item = to_input(external_id, read(ProfileFields, request), source="api")
+        asked = preconditions.check(request.headers, lambda: _locked(external_id))
         result = people.upsert(items=[item], source="api")
         body = {
             "external_id": next(iter(result.ids)),
@@ -174,7 +200,11 @@ class ProfileView(ApiView):
             "ignored_attributes": sorted(result.ignored_attributes),
             "left_out": bulk.left_out(result.left_out),
         }
-        return Response(body, status=201 if result.created else 200)
+        headers = {}
+        if asked:
+            _refuse_late_twin(request, created=bool(result.created))
+            headers["ETag"] = preconditions.etag(shown(find(str(body["external_id"]))))
+        return Response(body, status=201 if result.created else 200, headers=headers)
 
     @operation(
         "get_profile",
@@ -182,15 +212,10 @@ class ProfileView(ApiView):
         summary="Everything kept about one person",
         answers={200: ProfileOutput},
         problem_statuses=(404,),
+        tagged=True,
     )
     def get(self, request: Request, external_id: str) -> Response:
-        profile = find(external_id)
-        profile.reachable = [  # type: ignore[attr-defined]
-            channel.value
-            for channel in PERSONAL_CHANNELS
-            if consent.may_receive(Profile.objects.filter(pk=profile.pk), channel=channel).exists()
-        ]
-        return Response(ProfileOutput(profile).data)
+        return Response(shown(find(external_id)))
 
     @operation(
         "erase_profile",
@@ -199,13 +224,21 @@ class ProfileView(ApiView):
         answers={204: None},
         problem_statuses=(404,),
         write=True,
+        conditional=True,
     )
     def delete(self, request: Request, external_id: str) -> Response:
         """Profile, events, embedding and pieces go; keyed hashes of the addresses stay suppressed, so that a
         re-import cannot reach the person again."""
         profile = find(external_id)
+        preconditions.check(request.headers, lambda: _locked(external_id))
         people.erase(external_id=profile.external_id, by=person(request))
         return Response(status=204)
+
+
+def _refuse_late_twin(request: Request, *, created: bool) -> None:
+    """Two may both have seen nobody: the row's own uniqueness says who was first, and the other is refused."""
+    if not created and request.headers.get("If-None-Match", "").strip() == "*":
+        raise preconditions.PreconditionFailed("Somebody else made this person at the same moment.")
 
 
 class ProfilesBulkView(ApiView):

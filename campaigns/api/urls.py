@@ -2,9 +2,13 @@
 
 from django.urls import path
 
-from campaigns.api import campaigns, events, people, products, runs
+from campaigns.api import campaigns, events, lists, people, products, runs
 
 urlpatterns = [
+    path("profiles", lists.ProfilesView.as_view(), name="api-profiles"),
+    path("consents/bulk", lists.ConsentsBulkView.as_view(), name="api-consents-bulk"),
+    path("brands", lists.BrandsView.as_view(), name="api-brands"),
+    path("segments", lists.SegmentsView.as_view(), name="api-segments"),
     path("profiles/bulk", people.ProfilesBulkView.as_view(), name="api-profiles-bulk"),
     # An id of the CRM's may hold a slash.
     path("profiles/<path:external_id>/consents", people.ConsentsView.as_view(), name="api-consents"),

@@ -1,5 +1,5 @@
 """What left, what is uncertain, and how a piece looks to its reader."""
 
-from delivery.admin import deliveries, previews
+from delivery.admin import deliveries, previews, webhooks
 
-__all__ = ["deliveries", "previews"]
+__all__ = ["deliveries", "previews", "webhooks"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from typing import Any
 
+from django.conf import settings
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,14 +21,19 @@ from delivery.models import Delivery, DeliveryStatus
 from generation import drafting
 from generation.api.pieces import PieceItem, find
 from generation.models import Finding, Piece, PieceEvent, Severity, Status
+from personalize.core import ratelimits
 from personalize.core.api import ApiView, Input, Output, person, read
 from personalize.core.errors import DomainError
 from personalize.core.models import Scope
 from personalize.core.operations import NamedChoice, operation
 
 MOST_WAIT_SECONDS = 20  # below the web server's own limit for one request
+CLAIM_SECONDS = 1.0  # within which a writer that is warm and has nothing else to do takes a piece up
+MOST_WAITING = 2  # requests that wait, of each web process: the other threads must stay free to answer
 _LOOK_EVERY_SECONDS = 0.2
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,;\s])", re.IGNORECASE)
+_waiting = threading.BoundedSemaphore(MOST_WAITING)
+_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNORECASE)
 _UNWRITTEN = (Status.DRAFT, Status.GENERATING)
 
 
@@ -101,6 +108,7 @@ def _filled(piece: Piece) -> tuple[dict[str, Any] | None, str]:
 
 
 class PieceView(ApiView):
+    tagged = True
     required_scopes = {"GET": Scope.PIECES_READ}
     required_permissions = {"GET": "generation.view_piece"}
 
@@ -110,6 +118,7 @@ class PieceView(ApiView):
         summary="Everything about one piece",
         answers={200: PieceOutput},
         problem_statuses=(404,),
+        tagged=True,
     )
     def get(self, request: Request, piece_id: int) -> Response:
         return Response(shown(piece_id))
@@ -122,6 +131,7 @@ class ComposeInput(Input):
 
 
 class ComposeView(ApiView):
+    rate_policies = (ratelimits.COMPOSE, ratelimits.REQUESTS)
     required_scopes = {"POST": Scope.COMPOSE}
     required_permissions = {"POST": "campaigns.launch_campaign"}
 
@@ -136,9 +146,10 @@ class ComposeView(ApiView):
         example={"campaign": "spring-coffee", "profile": "c-1001", "channel": "email"},
     )
     def post(self, request: Request) -> Response:
-        """With `Prefer: wait=10` (RFC 7240, at most 20 seconds) the answer waits until the piece is written: 201.
-        Without it, or when the time is over: 202, and `Location` says where to look. A written piece is in review
-        like any other: nothing is sent before a person decides."""
+        """201 with the written piece if a writer is warm and takes it up at once; else 202, and `Location` says
+        where to look. `Prefer: wait=10` (RFC 7240, at most 20 seconds) waits for a busy writer as well,
+        `Prefer: respond-async` for none. A written piece is in review like any other: nothing is sent before a
+        person decides."""
         sent = read(ComposeInput, request)
         piece = drafting.compose(
             campaign=find_campaign(sent["campaign"]),
@@ -152,12 +163,17 @@ class ComposeView(ApiView):
 
     def after_commit(self, request: Request, response: Response) -> Response:
         piece_id = response.data["id"]
-        seconds = _wait_of(request)
-        written = _wait(piece_id, seconds)
+        asked = _wait_of(request)
+        written = _written(piece_id)
+        if not written and _waiting.acquire(blocking=False):
+            try:
+                written = _wait(piece_id, asked) if asked else _wait_if_warm(request, piece_id)
+            finally:
+                _waiting.release()
         answer = Response(shown(piece_id), status=201 if written else 202)
         answer["Location"] = response["Location"]
-        if seconds:
-            answer["Preference-Applied"] = f"wait={seconds}"
+        if asked:
+            answer["Preference-Applied"] = f"wait={asked}"
         if not written:
             answer["Retry-After"] = "2"
         return answer
@@ -168,12 +184,28 @@ def _wait_of(request: Request) -> int:
     return min(int(found[1]), MOST_WAIT_SECONDS) if found else 0
 
 
+def _wait_if_warm(request: Request, piece_id: int) -> bool:
+    """Unasked: only as long as a writer is at it. One that must load its model, or is busy, claims nothing soon."""
+    most = min(settings.API_COMPOSE_WAIT, MOST_WAIT_SECONDS)
+    if most <= 0 or _ASYNC.search(request.headers.get("Prefer", "")[:200]):
+        return False
+    started = time.monotonic()
+    while Piece.objects.filter(pk=piece_id, status=Status.DRAFT).exists():
+        if time.monotonic() - started >= CLAIM_SECONDS:
+            return False
+        time.sleep(_LOOK_EVERY_SECONDS / 2)
+    return _wait(piece_id, most)
+
+
 def _wait(piece_id: int, seconds: int) -> bool:
     """Whether the piece is written, looking again until the time is over."""
     until = time.monotonic() + seconds
-    unwritten = Piece.objects.filter(pk=piece_id, status__in=_UNWRITTEN)
-    while unwritten.exists():
+    while not _written(piece_id):
         if time.monotonic() >= until:
             return False
         time.sleep(_LOOK_EVERY_SECONDS)
     return True
+
+
+def _written(piece_id: int) -> bool:
+    return not Piece.objects.filter(pk=piece_id, status__in=_UNWRITTEN).exists()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.api import dry_run, exports, metrics, outcomes, pieces, results
+from delivery.api import deliveries, dry_run, exports, metrics, outcomes, pieces, results, webhooks
 from personalize.core.metrics import register
 
 register("deliveries", metrics.deliveries)
@@ -16,4 +16,11 @@ urlpatterns = [
     path("runs/<int:run_id>/exports", exports.RunExportsView.as_view(), name="api-run-exports"),
     path("exports/<int:file_id>", exports.ExportFileView.as_view(), name="api-export-file"),
     path("outcomes", outcomes.OutcomesView.as_view(), name="api-outcomes"),
+    path("deliveries", deliveries.DeliveriesView.as_view(), name="api-deliveries"),
+    path("webhooks", webhooks.EndpointsView.as_view(), name="api-webhooks"),
+    path("webhooks/<int:endpoint_id>", webhooks.EndpointView.as_view(), name="api-webhook"),
+    path("webhooks/<int:endpoint_id>/rotate", webhooks.RotateSecretView.as_view(), name="api-webhook-rotate"),
+    path("webhooks/<int:endpoint_id>/test", webhooks.TestView.as_view(), name="api-webhook-test"),
+    path("webhooks/<int:endpoint_id>/messages", webhooks.MessagesView.as_view(), name="api-webhook-messages"),
+    path("webhooks/<int:endpoint_id>/replay", webhooks.ReplayView.as_view(), name="api-webhook-replay"),
 ]

@@ -72,6 +72,15 @@ class NewKeyForm(forms.Form):
         help_text="Empty: until it is revoked",
     )
 
+    requests_per_minute = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=10_000_000,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
+        label="Requests a minute",
+        help_text="Empty: as many as the system allows any key; 0: without a limit",
+    )
+
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         people = User.objects.filter(is_active=True).order_by("username")
@@ -90,7 +99,7 @@ class ApiKeyPage(ReadOnlyPage):
     sortable_by = ()
     fields = (
         "name", "lookup", "scope_badges", "acts_as", "created_at", "last_used_at", "expires_at",
-        "revoked_at", "end_it",
+        "revoked_at", "requests_per_minute", "end_it",
     )  # fmt: skip
     readonly_fields = ("scope_badges", "end_it")
     empty_title = "No API key yet"
@@ -156,6 +165,7 @@ class ApiKeyPage(ReadOnlyPage):
                     expires_at=timezone.make_aware(datetime(ends.year, ends.month, ends.day, 23, 59, 59))
                     if ends
                     else None,
+                    requests_per_minute=given["requests_per_minute"],
                 )
                 log(request, key, "Made.")
             except DomainError as error:

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
-from personalize.core import idempotency, pagination, problems
+from personalize.core import idempotency, pagination, preconditions, problems, ratelimits
 from personalize.core.models import ApiKey, IdempotencyRecord, Scope
 from personalize.core.parsing import StrictJSONParser, check_text
 
@@ -34,9 +34,16 @@ class ApiView(APIView):
     parser_classes = [StrictJSONParser]
     required_scopes: ClassVar[Mapping[str, Scope]] = {}
     required_permissions: ClassVar[Mapping[str, str]] = {}
+    rate_policies: ClassVar[tuple[str, ...]] = (ratelimits.REQUESTS,)
+    standings: Sequence[ratelimits.Standing] = ()  # of the key, once this request is counted
+    tagged: ClassVar[bool] = False  # GET answers one thing, with an ETag, and 304 to who has it already
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if isinstance(request.auth, ApiKey):
+            self.standings = ratelimits.charge(
+                key=request.auth, policies=ratelimits.policies_of(request.auth, self.rate_policies)
+            )
         if any("\x00" in str(value) for value in kwargs.values()):
             raise Http404
         for name, value in request.query_params.items():
@@ -47,6 +54,7 @@ class ApiView(APIView):
         self.args, self.kwargs = args, kwargs
         request = self.initialize_request(request, *args, **kwargs)
         self.request, self.headers = request, self.default_response_headers
+        self.standings = ()
         try:
             self.initial(request, *args, **kwargs)
             known = request.method.lower() in self.http_method_names
@@ -55,9 +63,12 @@ class ApiView(APIView):
             if request.method in WRITES and handler != self.http_method_not_allowed:
                 response = self._write(request, lambda: handler(request, *args, **kwargs))
             else:
-                response = handler(request, *args, **kwargs)
+                response = self._tag(request, handler(request, *args, **kwargs))
         except Exception as error:
+            self.standings = getattr(error, "standings", self.standings)
             response = self.handle_exception(error)
+        for name, value in ratelimits.headers_of(self.standings).items():
+            response[name] = value
         self.response = self.finalize_response(request, response, *args, **kwargs)
         return self.response
 
@@ -66,6 +77,15 @@ class ApiView(APIView):
 
         For operations that wait for something, or whose answer holds what should not be stored.
         """
+        return response
+
+    def _tag(self, request: Request, response: Response) -> Response:
+        if not self.tagged or response.status_code != 200:
+            return response
+        tag = preconditions.etag(response.data)
+        if preconditions.names_none(request.headers, tag):
+            response = Response(status=304)
+        response["ETag"] = tag
         return response
 
     def _write(self, request: Request, work: Callable[[], Response]) -> Response:
@@ -101,7 +121,7 @@ class ApiView(APIView):
             return None
         assert isinstance(request.auth, ApiKey)
         hashed = idempotency.hash_request(
-            method=str(request.method), path=request.get_full_path(), data=request.data
+            method=str(request.method), path=request.get_full_path() + _conditions(request), data=request.data
         )
         return idempotency.begin(api_key=request.auth, key=idempotency.read_key(header), request_hash=hashed)
 
@@ -129,6 +149,12 @@ class ApiView(APIView):
                 body=json.loads(json.dumps(response.data, cls=JSONEncoder)),
                 headers=dict(response.items()),
             )
+
+
+def _conditions(request: Request) -> str:
+    """What makes it another request although address and body are the same."""
+    sent = [request.headers.get(name) for name in ("If-Match", "If-None-Match")]
+    return f"\n{json.dumps(sent)}" if any(sent) else ""
 
 
 # Comments, not docstrings: the API's description would show them for every schema.

@@ -34,17 +34,29 @@ PERMISSIONS: dict[Scope, tuple[str, ...]] = {
         "campaigns.change_product",
         "campaigns.add_suppression",
     ),
-    Scope.CAMPAIGNS_READ: ("campaigns.view_campaign", "campaigns.view_run"),
+    Scope.CAMPAIGNS_READ: (
+        "campaigns.view_campaign",
+        "campaigns.view_run",
+        "campaigns.view_brand",
+        "campaigns.view_segment",
+    ),
     Scope.CAMPAIGNS_WRITE: (
         "campaigns.add_campaign",
         "campaigns.change_campaign",
         "campaigns.launch_campaign",
         "campaigns.send_campaign",
     ),
-    Scope.PIECES_READ: ("generation.view_piece",),
+    Scope.PIECES_READ: ("generation.view_piece", "delivery.view_delivery"),
     Scope.PIECES_REVIEW: ("generation.review_piece", "generation.edit_piece"),
     Scope.COMPOSE: ("campaigns.launch_campaign",),
     Scope.OUTCOMES_WRITE: ("delivery.add_outcome",),
+    Scope.WEBHOOKS_READ: ("delivery.view_webhookendpoint",),
+    Scope.WEBHOOKS_WRITE: (
+        "delivery.add_webhookendpoint",
+        "delivery.change_webhookendpoint",
+        "delivery.delete_webhookendpoint",
+        "delivery.replay_webhookendpoint",
+    ),
     Scope.AUDIT_READ: ("generation.export_pieceevent",),
     Scope.TRACK: ("campaigns.change_profile", "campaigns.add_event"),
 }
@@ -63,6 +75,7 @@ def create(
     scopes: Iterable[str],
     acts_as: User,
     expires_at: datetime | None = None,
+    requests_per_minute: int | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key and return it with its plain text, which exists nowhere else and cannot be shown again."""
     wanted = list(dict.fromkeys(scopes))
@@ -84,6 +97,7 @@ def create(
         scopes=wanted,
         acts_as=acts_as,
         expires_at=expires_at,
+        requests_per_minute=requests_per_minute,
     )
     log.info("api_key_created", api_key=key.pk, scopes=wanted, acts_as=acts_as.pk)
     return key, plain

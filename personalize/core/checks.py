@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +117,10 @@ def number_check() -> Messages:
             86_400,
             "longer than EMAIL_TIMEOUT, or a slow send counts as uncertain",
         ),
+        ("API_REQUESTS_PER_MINUTE", 0, 10_000_000, "requests a key may make in a minute; 0 is no limit"),
+        ("API_COMPOSES_PER_MINUTE", 0, 10_000_000, "composes a key may ask for in a minute; 0 is no limit"),
+        ("API_COMPOSE_WAIT", 0, 20, "seconds compose waits for a writer at work; 0 never waits unasked"),
+        ("WEBHOOK_TIMEOUT", 1, 30, "seconds that one attempt at a webhook may take in all"),
     ):
         value = getattr(settings, name)
         if not low <= value <= high:
@@ -130,6 +135,18 @@ def number_check() -> Messages:
             hint="A send still waiting for the mail server would be counted as uncertain: raise it.",
             id="personalize.E014",
         )
+
+
+def webhook_check() -> Messages:
+    for text in settings.WEBHOOK_ALLOWED_NETWORKS:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            yield Error(
+                f"WEBHOOK_ALLOWED_NETWORKS holds {text!r}, which is no network.",
+                hint="Write networks, separated by commas: WEBHOOK_ALLOWED_NETWORKS=10.1.0.0/16,fd00:12::/32",
+                id="personalize.E015",
+            )
 
 
 def services_check() -> Messages:
@@ -161,6 +178,7 @@ ALL: tuple[Callable[[], Messages], ...] = (
     time_zone_check,
     writer_check,
     number_check,
+    webhook_check,
     services_check,
 )
 

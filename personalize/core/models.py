@@ -22,6 +22,8 @@ class Scope(models.TextChoices):
     OUTCOMES_WRITE = "outcomes:write", "Report what came back"
     AUDIT_READ = "audit:read", "Read the audit trail"
     TRACK = "track", "Send tracking calls: the key is a write key"
+    WEBHOOKS_READ = "webhooks:read", "Read webhook endpoints and what was sent to them"
+    WEBHOOKS_WRITE = "webhooks:write", "Manage webhook endpoints, send again"
 
 
 class ApiKey(models.Model):
@@ -39,6 +41,9 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Empty: the system's own limit; 0: none"
+    )
 
     class Meta:
         verbose_name = "API key"
@@ -76,3 +81,40 @@ class IdempotencyRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.api_key_id}:{self.pk}"
+
+
+class RateBucket(models.Model):
+    """How much of a policy an API key has used: it is full again at `full_at`. The table is unlogged."""
+
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE)
+    policy = models.CharField(max_length=32)
+    full_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["api_key", "policy"], name="rate_bucket_once")]
+
+    def __str__(self) -> str:
+        return f"{self.api_key_id}:{self.policy}"
+
+
+class OutboxTopic(models.Model):
+    """A type of event that somebody listens to. Events of other types are not written down."""
+
+    type = models.CharField(max_length=60, primary_key=True)
+
+    def __str__(self) -> str:
+        return self.type
+
+
+class OutboxEvent(models.Model):
+    """Something that happened, written in the transaction in which it happened, and taken away by whoever tells it.
+
+    `refs` holds ids of ours alone, never what a person is called or can be reached by.
+    """
+
+    type = models.CharField(max_length=60)
+    at = models.DateTimeField()
+    refs = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.pk}"

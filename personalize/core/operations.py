@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache, wraps
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from django.utils.http import http_date
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
@@ -17,15 +20,20 @@ from personalize.core import idempotency, problems
 Method = TypeVar("Method", bound=Callable[..., Any])
 Serializer = serializers.Serializer[Any]
 
-_ALWAYS = (400, 401, 403)
+MIN_NOTICE = timedelta(days=180)  # between saying that an operation goes and its going
+_ALWAYS = (400, 401, 403, 429)
 _MEANING = {
     400: "Something sent cannot be used; `errors` names each field.",
     401: "No API key, or one that is not accepted.",
     403: "The key lacks the scope, or its person the permission.",
     404: "There is no such thing.",
     409: "Its state does not allow it, or the first request of this Idempotency-Key is still at work.",
+    412: "It is not in the version that If-Match or If-None-Match names.",
     413: "The body is too large.",
+    415: "The body is not JSON.",
     422: "The Idempotency-Key was used for another request.",
+    428: "This system wants If-Match.",
+    429: "The key has used up what it may ask for now; wait the seconds in Retry-After.",
 }
 _IDEMPOTENCY_KEY = OpenApiParameter(
     name=idempotency.HEADER,
@@ -36,6 +44,41 @@ _IDEMPOTENCY_KEY = OpenApiParameter(
         "answer and the header Idempotent-Replayed: true; nothing is done twice."
     ),
 )
+_IF_MATCH = OpenApiParameter(
+    name="If-Match",
+    type=OpenApiTypes.STR,
+    location=OpenApiParameter.HEADER,
+    description="The ETag of the version you saw: refused with 412 if it is another one by now.",
+)
+_IF_NONE_MATCH = OpenApiParameter(
+    name="If-None-Match",
+    type=OpenApiTypes.STR,
+    location=OpenApiParameter.HEADER,
+    description="An ETag you have: a GET answers 304 if it is still that. With * a write happens only if it is new.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deprecation:
+    """An operation that is to go: since when that is said, when it goes, and what to call instead."""
+
+    since: date
+    sunset: date
+    instead: str  # an address, such as /problems/… or a page
+
+    def __post_init__(self) -> None:
+        if self.sunset - self.since < MIN_NOTICE:
+            raise ValueError(f"An operation is announced at least {MIN_NOTICE.days} days before it goes.")
+
+    def headers(self) -> dict[str, str]:
+        """RFC 9745, RFC 8594 and RFC 8288."""
+        since = datetime.combine(self.since, time(), UTC)
+        sunset = datetime.combine(self.sunset, time(), UTC)
+        return {
+            "Deprecation": f"@{int(since.timestamp())}",
+            "Sunset": http_date(sunset.timestamp()),
+            "Link": f'<{self.instead}>; rel="successor-version"',
+        }
 
 
 class NamedChoice(serializers.ChoiceField):
@@ -76,17 +119,32 @@ def operation(
     example: Any = None,
     answer_example: Any = None,
     headers: Sequence[OpenApiParameter] = (),
+    conditional: bool = False,
+    tagged: bool = False,
+    deprecated: Deprecation | None = None,
 ) -> Callable[[Method], Method]:
-    """Describe one method of a view. The docstring of the method is the description."""
+    """Describe one method of a view. The docstring of the method is the description.
+
+    `conditional`: a write that takes If-Match; `tagged`: a GET with an ETag. A `deprecated` one says so itself.
+    """
     parameters: list[Any] = [query] if query else []
     parameters += headers
     statuses = {*_ALWAYS, *problem_statuses}
     if write:
         parameters.append(_IDEMPOTENCY_KEY)
-        statuses |= {409, 413, 422}
+        statuses |= {409, 413, 415, 422}
+    if conditional:
+        parameters += [_IF_MATCH, _IF_NONE_MATCH]
+        statuses |= {412, 428}
+    if tagged:
+        parameters.append(_IF_NONE_MATCH)
     responses: dict[Any, Any] = {}
     for status, answer in answers.items():
         responses[status] = OpenApiResponse(answer, description=f"{HTTPStatus(status).phrase}.")
+    if tagged:
+        responses[304] = OpenApiResponse(
+            description="You have it: the ETag of If-None-Match is the present one."
+        )
     for status in sorted(statuses - set(answers)):
         responses[status, problems.CONTENT_TYPE] = OpenApiResponse(Problem, description=_MEANING[status])
     examples = []
@@ -108,10 +166,22 @@ def operation(
             responses=responses,
             parameters=parameters,
             examples=examples,
-        )(method)
+            deprecated=deprecated is not None,
+        )(_announcing(method, deprecated) if deprecated else method)
         return described
 
     return describe
+
+
+def _announcing(method: Any, deprecated: Deprecation) -> Any:
+    @wraps(method)
+    def announce(*args: Any, **kwargs: Any) -> Any:
+        response = method(*args, **kwargs)
+        for name, value in deprecated.headers().items():
+            response[name] = value
+        return response
+
+    return announce
 
 
 @cache

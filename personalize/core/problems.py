@@ -69,6 +69,12 @@ TYPES: dict[str, ProblemType] = {
             "The first request with this Idempotency-Key is still at work",
             "Try again after the seconds in Retry-After; the stored answer will be replayed.",
         ),
+        ProblemType(
+            "precondition_failed",
+            412,
+            "It is not in the version that If-Match or If-None-Match names",
+            "Read it again, then repeat the change on what it is now.",
+        ),
         ProblemType("too_large", 413, "The body is too large", "Send less at once."),
         ProblemType(
             "unsupported_media_type", 415, "The body is not JSON", "Send 'Content-Type: application/json'."
@@ -78,6 +84,12 @@ TYPES: dict[str, ProblemType] = {
             422,
             "The Idempotency-Key was used for another request",
             "Make a new key for each new request; repeat one only with the same request.",
+        ),
+        ProblemType(
+            "precondition_required",
+            428,
+            "This system wants changes to name the version that was seen",
+            "Send If-Match with the ETag of what you read.",
         ),
         ProblemType("throttled", 429, "Too many requests", "Wait the seconds in Retry-After."),
         ProblemType("internal", 500, "The server failed", "Report 'instance', the id of the request."),
@@ -145,6 +157,7 @@ def describe(exc: Exception) -> tuple[dict[str, Any], dict[str, str]]:
             document = _document(exc.code, exc.status, str(exc))
             if found := getattr(exc, "problems", ()):  # of a brief, each with its field
                 document["errors"] = [_entry((p.field,), p.field, p.message) for p in found]
+            document |= getattr(exc, "members", {})  # of its kind alone (RFC 9457, section 3.2)
             return document, getattr(exc, "headers", {})
         case exceptions.APIException():
             return _describe_rest(exc)

@@ -80,6 +80,8 @@ def rows(world: SimpleNamespace) -> dict[str, int]:
         "delivery_run_ads": world.run.pk,
         "delivery_run_refresh": world.run.pk,
         "delivery_export_file": world.export.pk,
+        "delivery_webhookendpoint": world.webhook.pk,
+        "delivery_webhookmessage": world.webhook_message.pk,
         "core_apikey": world.key.pk,
         "auth_user": user.pk,
         "auth_group": Group.objects.get_or_create(name="shown")[0].pk,

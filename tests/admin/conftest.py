@@ -67,6 +67,7 @@ def world(db: None) -> SimpleNamespace:
     planted = factories.PieceFactory(run=run, planted=True, status=Status.WITHDRAWN)
     plant = factories.PlantFactory(piece_id=planted.pk, run=run, outcome="void")
     audited = PieceEvent.objects.get()
+    webhook_message = factories.WebhookMessageFactory(status="dead")
     plan = factories.SamplePlanFactory(run=run, since_event=audited.pk)
     return SimpleNamespace(
         campaign=campaign,
@@ -93,4 +94,6 @@ def world(db: None) -> SimpleNamespace:
         attribute=factories.AttributeDefinitionFactory(name="prefers"),
         suppression=factories.SuppressionFactory(),
         key=factories.ApiKeyFactory(),
+        webhook=webhook_message.endpoint,
+        webhook_message=webhook_message,
     )

@@ -79,6 +79,13 @@ MAY: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {
     "delivery_run_ads": (ALL, NOT),
     "delivery_export_file": (frozenset({S}), NOT),
     "core_apikey_revoke": (frozenset({O}), frozenset({O})),
+    "delivery_webhookendpoint_edit": (frozenset({O}), frozenset({O})),
+    "delivery_webhookendpoint_rotate": (frozenset({O}), frozenset({O})),
+    "delivery_webhookendpoint_test": (frozenset({O}), frozenset({O})),
+    "delivery_webhookendpoint_replay": (frozenset({O}), frozenset({O})),
+    "delivery_webhookendpoint_toggle": (frozenset({O}), frozenset({O})),
+    "delivery_webhookmessage_again": (frozenset({O}), frozenset({O})),
+    "delivery_webhookendpoint_remove": (frozenset({O}), frozenset({O})),
 }
 
 # Django's own pages: who may open the list, who may open the form to add, who may save a change.
@@ -101,6 +108,8 @@ LISTS: dict[str, tuple[frozenset[str], frozenset[str], frozenset[str]]] = {
     "campaigns_suppression": (frozenset({S, O}), frozenset(), frozenset()),
     "campaigns_import": (frozenset({O}), frozenset({O}), frozenset()),
     "delivery_delivery": (ALL, frozenset(), frozenset()),
+    "delivery_webhookendpoint": (frozenset({O}), frozenset({O}), frozenset()),
+    "delivery_webhookmessage": (frozenset({O}), frozenset(), frozenset()),
     "core_apikey": (frozenset({O}), frozenset({O}), frozenset()),
     "auth_user": (frozenset({O}), frozenset(), frozenset()),
     "auth_group": (frozenset({O}), frozenset(), frozenset()),

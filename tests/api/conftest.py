@@ -17,6 +17,7 @@ from tests.fakes import FakeWriter, HashEmbedder
 @pytest.fixture(autouse=True)
 def _quick_and_quiet(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.API_COMPOSE_WAIT = 0  # where a test wants to wait, it says so
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 

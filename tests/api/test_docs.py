@@ -13,6 +13,7 @@ from django.urls import get_resolver, resolve
 
 from campaigns import people
 from campaigns.models import Run, RunTrigger
+from delivery.models import WebhookEndpoint
 from generation import drafting
 from generation.models import Piece
 from personalize.core import api_keys, problems
@@ -79,6 +80,8 @@ def parse(command):
 
 def fill(url):
     """The ids a reader of the page would have from the answers before."""
+    if webhook := WebhookEndpoint.objects.first():
+        url = url.replace("$WEBHOOK", str(webhook.pk))
     run = latest_run()
     if run is None:
         return url

@@ -11,7 +11,7 @@ from django.utils import timezone
 from campaigns import people
 from campaigns.models import Campaign, Profile, Run
 from delivery import exports
-from delivery.models import Delivery
+from delivery.models import Delivery, WebhookEndpoint
 from generation.models import Piece
 from tests.factories import (
     AttributeDefinitionFactory,
@@ -22,6 +22,8 @@ from tests.factories import (
     ProductFactory,
     RunFactory,
     SuperuserFactory,
+    WebhookEndpointFactory,
+    WebhookMessageFactory,
 )
 
 WHEN = "2024-04-03T09:30:00Z"
@@ -35,6 +37,7 @@ class World:
     piece: Piece
     approved: Piece
     delivery: Delivery
+    webhook: WebhookEndpoint
 
 
 def make_world() -> World:
@@ -51,6 +54,8 @@ def make_world() -> World:
     campaign = CampaignFactory(slug="spring", name="Spring", segment__slug="everybody", brand__slug="wren")
     run = RunFactory(campaign=campaign)
     ProductFactory(sku="POT-6")
+    webhook = WebhookEndpointFactory()
+    WebhookMessageFactory(endpoint=webhook, status="dead")
     return World(
         profile=readers[0],
         campaign=campaign,
@@ -58,6 +63,7 @@ def make_world() -> World:
         piece=PieceFactory(run=run, profile=readers[0]),
         approved=PieceFactory(run=run, profile=readers[1], status="approved"),
         delivery=DeliveryFactory(piece=PieceFactory(run=run, profile=readers[2], status="delivered")),
+        webhook=webhook,
     )
 
 
@@ -104,6 +110,7 @@ EDITED = {
     "cta": "See the cast iron",
 }
 PROFILE = "profiles/<path:external_id>"
+WEBHOOK = "webhooks/<int:endpoint_id>"
 EVENT = {"message_id": "m-1", "external_id": "c-0", "name": "viewed", "occurred_at": WHEN, "sku": "POT-6"}
 
 
@@ -212,6 +219,34 @@ OPERATIONS = [
     _op("record_outcomes", "POST outcomes", "outcomes:write", "delivery.add_outcome", 200,
         lambda w: ("outcomes", {"items": [{"event_id": "e-1", "kind": "clicked", "occurred_at": WHEN,
                                            "message_id": w.delivery.message_id}]})),
+    _op("list_profiles", "GET profiles", "profiles:read", "campaigns.view_profile", 200,
+        lambda w: ("profiles?email=C0@reader.example&updated_since=2024-01-01T00:00:00Z", None)),
+    _op("record_consents", "POST consents/bulk", "profiles:write", "campaigns.change_profile", 200,
+        lambda w: ("consents/bulk", {"items": [{"external_id": "c-0", "channel": "sms", "status": "given",
+                                                "source": "page"}]})),
+    _op("list_brands", "GET brands", "campaigns:read", "campaigns.view_brand", 200, lambda w: ("brands", None)),
+    _op("list_segments", "GET segments", "campaigns:read", "campaigns.view_segment", 200,
+        lambda w: ("segments", None)),
+    _op("list_deliveries", "GET deliveries", "pieces:read", "delivery.view_delivery", 200,
+        lambda w: (f"deliveries?status=handed_over&campaign=spring&run={w.run.pk}", None)),
+    _op("create_webhook", "POST webhooks", "webhooks:write", "delivery.add_webhookendpoint", 201,
+        lambda w: ("webhooks", {"name": "CRM", "url": "https://crm.example.com/hooks", "types": ["piece.approved"]})),
+    _op("list_webhooks", "GET webhooks", "webhooks:read", "delivery.view_webhookendpoint", 200,
+        lambda w: ("webhooks?limit=5", None)),
+    _op("get_webhook", f"GET {WEBHOOK}", "webhooks:read", "delivery.view_webhookendpoint", 200,
+        lambda w: (f"webhooks/{w.webhook.pk}", None)),
+    _op("change_webhook", f"PATCH {WEBHOOK}", "webhooks:write", "delivery.change_webhookendpoint", 200,
+        lambda w: (f"webhooks/{w.webhook.pk}", {"is_enabled": False})),
+    _op("delete_webhook", f"DELETE {WEBHOOK}", "webhooks:write", "delivery.delete_webhookendpoint", 204,
+        lambda w: (f"webhooks/{w.webhook.pk}", None)),
+    _op("rotate_webhook_secret", f"POST {WEBHOOK}/rotate", "webhooks:write", "delivery.change_webhookendpoint",
+        200, lambda w: (f"webhooks/{w.webhook.pk}/rotate", None)),
+    _op("test_webhook", f"POST {WEBHOOK}/test", "webhooks:write", "delivery.change_webhookendpoint", 202,
+        lambda w: (f"webhooks/{w.webhook.pk}/test", None)),
+    _op("list_webhook_messages", f"GET {WEBHOOK}/messages", "webhooks:read", "delivery.view_webhookendpoint", 200,
+        lambda w: (f"webhooks/{w.webhook.pk}/messages?status=dead", None)),
+    _op("replay_webhook_messages", f"POST {WEBHOOK}/replay", "webhooks:write", "delivery.replay_webhookendpoint",
+        200, lambda w: (f"webhooks/{w.webhook.pk}/replay", {})),
 ]  # fmt: skip
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}

@@ -72,6 +72,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         *(f"campaigns.{verb}_attributedefinition" for verb in ("add", "change", "delete")),
         "generation.promote_modelversion",
         *(f"core.{verb}_apikey" for verb in ("add", "change", "view")),
+        *(f"delivery.{verb}_webhookendpoint" for verb in ("add", "change", "delete", "view", "replay")),
+        "delivery.view_webhookmessage",
         "auth.view_user",
         "auth.view_group",
     ),
@@ -85,6 +87,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "campaigns.change_product",
         "campaigns.add_event",
         "delivery.add_outcome",
+        *(f"delivery.{verb}_webhookendpoint" for verb in ("add", "change", "delete", "view", "replay")),
     ),
 }
 

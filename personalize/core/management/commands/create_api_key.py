@@ -34,6 +34,12 @@ class Command(BaseCommand):
             metavar="USER",
             help="the person it acts as; their permissions hold",
         )
+        parser.add_argument(
+            "--rate",
+            type=int,
+            metavar="N",
+            help="requests it may make in a minute; 0: any number; API_REQUESTS_PER_MINUTE without it",
+        )
         parser.add_argument("--days", type=int, metavar="N", help="expire after N days; never without it")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -46,12 +52,18 @@ class Command(BaseCommand):
             ) from error
         if options["days"] is not None and not 1 <= options["days"] <= 36_500:
             raise CommandError("--days must lie between 1 and 36500.")
+        if options["rate"] is not None and not 0 <= options["rate"] <= 10_000_000:
+            raise CommandError("--rate must lie between 0 and 10000000.")
         words = [word for scope in options["scopes"] for word in scope.split(",") if word]
         scopes = Scope.values if words == ["all"] else words
         expires = timezone.now() + timedelta(days=options["days"]) if options["days"] else None
         try:
             key, plain = api_keys.create(
-                name=options["name"], scopes=scopes, acts_as=person, expires_at=expires
+                name=options["name"],
+                scopes=scopes,
+                acts_as=person,
+                expires_at=expires,
+                requests_per_minute=options["rate"],
             )
         except InvalidInput as error:
             raise CommandError(str(error)) from error
