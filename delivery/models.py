@@ -76,6 +76,12 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["lease_until"], name="delivery_leased", condition=Q(status="claimed")),
             models.Index(fields=["status", "-created_at"], name="delivery_status"),
+            # After a hand-over `response` is the provider's own id of the mail: reports may name no other.
+            models.Index(
+                fields=["response"],
+                name="delivery_provider_id",
+                condition=Q(status="handed_over") & ~Q(response=""),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -138,6 +144,9 @@ class Outcome(models.Model):
     event_id = models.CharField(max_length=200, unique=True)
     occurred_at = models.DateTimeField()
     amount = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    # False: a link scanner's click, a bounce that may pass. Kept, shown, and left out of every result.
+    counted = models.BooleanField(default=True)
+    detail = models.CharField(max_length=60, blank=True)  # why, in our words: "soft bounce", "link scanner"
     received_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -145,6 +154,34 @@ class Outcome(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.event_id}"
+
+
+class ReportVerdict(models.TextChoices):
+    STORED = "stored", "Stored"
+    REPEATED = "repeated", "Known already"
+    UNKNOWN = "unknown", "About no mail of ours"
+    IGNORED = "ignored", "Of no interest"
+
+
+class ReportTally(models.Model):
+    """How many reports of a kind a provider sent on a day, and what became of them. Holds nothing personal."""
+
+    provider = models.CharField(max_length=40)
+    day = models.DateField()
+    event = models.CharField(max_length=20)  # django-anymail's name of the event
+    verdict = models.CharField(max_length=12, choices=ReportVerdict.choices)
+    count = models.PositiveIntegerField(default=0)
+    last_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "provider report"
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "day", "event", "verdict"], name="tally_once_per_day")
+        ]
+        indexes = [models.Index(fields=["-day"], name="tally_day")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.day} {self.event} {self.verdict}"
 
 
 class ExportFileQuerySet(models.QuerySet["ExportFile"]):

@@ -29,7 +29,7 @@ _STOPS = {
     OutcomeKind.UNSUBSCRIBED: SuppressionReason.UNSUBSCRIBED,
 }
 # A provider that reports one of these has the mail: an uncertain end is certain then.
-_PROVE_ARRIVAL = (OutcomeKind.DELIVERED, OutcomeKind.OPENED, OutcomeKind.CLICKED, OutcomeKind.COMPLAINED)
+_PROVE_ARRIVAL = frozenset(OutcomeKind) - {OutcomeKind.PURCHASED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class OutcomeInput:
     """One report. It names its delivery by our Message-ID, the delivery's id or the piece's id: one of them.
 
     `event_id` is the reporter's own and makes a repeat harmless. `permanent` False: a bounce that may pass.
+    `counted` False: a machine's doing; `detail` says why in our words.
     """
 
     kind: str
@@ -47,6 +48,8 @@ class OutcomeInput:
     piece_id: int | None = None
     amount: Decimal | None = None
     permanent: bool = True
+    counted: bool = True
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class OutcomeResult:
     created: int
     duplicates: int
     unknown: tuple[str, ...]  # event ids whose delivery is not ours
+    repeated: tuple[str, ...] = ()  # event ids known already
 
 
 @transaction.atomic
@@ -75,11 +79,14 @@ def record(*, items: Sequence[OutcomeInput]) -> OutcomeResult:
     rows: list[Outcome] = []
     acts: list[tuple[Delivery, OutcomeInput]] = []
     unknown: list[str] = []
+    repeated: list[str] = []
     for item in items:
         delivery = deliveries.get(_key(item))
         if delivery is None:
             unknown.append(item.event_id)
-        elif item.event_id not in seen:
+        elif item.event_id in seen:
+            repeated.append(item.event_id)
+        else:
             seen.add(item.event_id)
             rows.append(
                 Outcome(
@@ -88,6 +95,8 @@ def record(*, items: Sequence[OutcomeInput]) -> OutcomeResult:
                     event_id=item.event_id,
                     occurred_at=item.occurred_at,
                     amount=item.amount,
+                    counted=item.counted and not _may_pass(item),
+                    detail=(item.detail or ("may pass" if _may_pass(item) else ""))[:60],
                 )
             )
             acts.append((delivery, item))
@@ -97,24 +106,34 @@ def record(*, items: Sequence[OutcomeInput]) -> OutcomeResult:
         _act(delivery, item)
     if rows or unknown:
         log.info("outcomes_recorded", created=len(rows), unknown=len(unknown))
-    return OutcomeResult(len(rows), len(items) - len(rows) - len(unknown), tuple(unknown))
+    return OutcomeResult(len(rows), len(repeated), tuple(unknown), tuple(repeated))
+
+
+def prove_handed_over(delivery: Delivery) -> None:
+    """An uncertain end is certain: somebody beyond us has the mail. Anything else is left as it is.
+
+    Call it inside a transaction: the delivery and its piece move together.
+    """
+    if delivery.status != DeliveryStatus.UNKNOWN:
+        return
+    now = timezone.now()
+    known = Delivery.objects.filter(pk=delivery.pk, status=DeliveryStatus.UNKNOWN)
+    if known.update(status=DeliveryStatus.HANDED_OVER, finished_at=now):
+        advance_many(
+            Piece.objects.filter(pk=delivery.piece_id),
+            Status.DELIVERED,
+            was=Status.UNKNOWN,
+            note="reported as arrived",
+            delivered_at=now,
+        )
 
 
 def _act(delivery: Delivery, item: OutcomeInput) -> None:
     kind = OutcomeKind(item.kind)
-    if kind in _PROVE_ARRIVAL and delivery.status == DeliveryStatus.UNKNOWN:
-        now = timezone.now()
-        known = Delivery.objects.filter(pk=delivery.pk, status=DeliveryStatus.UNKNOWN)
-        if known.update(status=DeliveryStatus.HANDED_OVER, finished_at=now):
-            advance_many(
-                Piece.objects.filter(pk=delivery.piece_id),
-                Status.DELIVERED,
-                was=Status.UNKNOWN,
-                note="reported as arrived",
-                delivered_at=now,
-            )
+    if kind in _PROVE_ARRIVAL:
+        prove_handed_over(delivery)
     reason = _STOPS.get(kind)
-    if reason is None or (kind == OutcomeKind.BOUNCED and not item.permanent):
+    if reason is None or _may_pass(item):
         return
     profile = delivery.piece.profile
     if profile is not None:
@@ -126,6 +145,10 @@ def _act(delivery: Delivery, item: OutcomeInput) -> None:
             at=item.occurred_at,
             address_hash=delivery.address_hash,
         )
+
+
+def _may_pass(item: OutcomeInput) -> bool:
+    return item.kind == OutcomeKind.BOUNCED and not item.permanent
 
 
 def _key(item: OutcomeInput) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 Nothing that a marketer, a profile or the model wrote is evaluated: names are replaced from an allow-list in one
 pass, and the letter's own template gets the results as data, escaped. Preview and sending are the same function
-and differ in the unsubscribe link alone: a preview's link leaves nobody's list.
+and differ in the reader's own addresses alone (leaving, preferences, the page in a browser, counted clicks): a
+preview's leave nobody's list and count nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from django.core import signing
 from django.template.loader import get_template
 
 from campaigns.models import Brand
-from delivery import unsubscribe
+from delivery import links, unsubscribe
 from generation import naming
 from generation.models import Piece
 from generation.writer import channels, values
@@ -50,7 +51,8 @@ class RenderError(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One mail as it leaves. `hash` covers subject, HTML and text with the unsubscribe link left out."""
+    """One mail as it leaves. `hash` covers subject, HTML, text and where links lead, without the reader's own
+    addresses: a preview has the same."""
 
     subject: str
     html: str
@@ -103,59 +105,109 @@ def link_name(piece: Piece) -> str:
 
 
 def link(piece: Piece) -> str:
-    """The address behind the button or ad: http or https, as the run froze it, or RenderError."""
+    """The address behind the button or ad as the run froze it, or RenderError."""
     name = link_name(piece)
     address = run_values(piece.run.brief).get(name, "")
-    try:
-        parts = urlsplit(address)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.username
-    except ValueError:
-        good = False
-    if not good or any(c.isspace() or not c.isprintable() or c in '<>"\\' for c in address):
+    if not links.is_web_address(address):
         raise RenderError(
             f"The value {name or 'behind the button'} is no web address. Correct it in the campaign: https://…"
         )
     return address
 
 
-def render_email(piece: Piece, *, message_id: str = "", unsubscribe_url: str | None = None) -> Rendered:
-    """The mail of one e-mail piece. Without `unsubscribe_url` the link is the reader's own.
+def render_email(
+    piece: Piece, *, message_id: str = "", preview: bool = False, counting_opens: bool = True
+) -> Rendered:
+    """The mail of one e-mail piece; for a preview with addresses that do nothing.
 
     The caller loads `run.campaign.brand` and `profile` with the piece; nothing else is read.
     """
     if piece.channel != Channel.EMAIL:
         raise RenderError("Only e-mails are rendered as letters; other channels are exported.")
-    brand = piece.run.campaign.brand
-    leave = unsubscribe.url_for(piece) if unsubscribe_url is None else unsubscribe_url
+    brand, campaign = piece.run.campaign.brand, piece.run.campaign
     filled = fill(piece)
     missing = [name for name in ("subject", "body", "cta") if not str(filled.get(name, "")).strip()]
     if missing:
         raise RenderError(f"The letter has no {missing[0]}. Write it, or have it written again.")
+    link(piece)
+    button, targets = (
+        link_name(piece),
+        {name: links.target(piece.run, name) for name in links.of_run(piece.run)},
+    )
     subject = _one_line(str(filled["subject"]), "subject")
+    paragraphs = [p.strip() for p in re.split(r"\n\s*\n", str(filled["body"])) if p.strip()]
     data = {
         "subject": subject,
         "preheader": _one_line(str(filled.get("preheader", "")), "preheader"),
-        "paragraphs": [p.strip() for p in re.split(r"\n\s*\n", str(filled["body"])) if p.strip()],
+        "paragraphs": paragraphs,
+        "parts": [_parts(paragraph, links.of_run(piece.run)) for paragraph in paragraphs],
         "cta": _one_line(str(filled["cta"]), "cta"),
-        "link": link(piece),
+        "link": _place(button),
+        "target": targets[button],
         "brand": brand.name,
         "postal_address": brand.postal_address,
         "legal_footer": brand.legal_footer,
-        "unsubscribe_url": leave,
+        "unsubscribe_url": _place(_LEAVE),
+        "preferences_url": _place(_PREFERENCES),
+        "view_url": _place(_VIEW),
         "language": language(piece),
         "padding": _PADDING,
     }
     html = _inliner().inline(_template("mail/letter.html").render(data))
     text = _plain(_template("mail/letter.txt").render(data))
+    own = _addresses(piece, preview=preview)
+    counted = campaign.count_clicks and not preview
+    behind = {name: links.click_url(piece, name) if counted else where for name, where in targets.items()}
+    sent = _put(html, {**behind, **own}, escaped=True)
+    if campaign.count_opens and counting_opens and not preview:
+        sent = sent.replace("</body>", _PIXEL.format(links.pixel_url(piece)) + "</body>")
     return Rendered(
         subject=subject,
-        html=html,
-        text=text,
+        html=sent,
+        text=_put(text, {**targets, **own}),
         sender=formataddr((_one_line(brand.sender_name, "sender"), _one_line(brand.sender_email, "sender"))),
         reply_to=_one_line(brand.reply_to, "reply-to"),
-        headers=_headers(piece, brand, message_id, leave),
-        hash=_hash(subject, html, text, leave),
+        headers=_headers(piece, brand, message_id, own[_LEAVE]),
+        hash=_hash(subject, html, text, targets),
     )
+
+
+# The template lays out stand-ins; what they stand for is put in after the hash is taken. No value has such a name.
+_LEAVE, _PREFERENCES, _VIEW = "-leave", "-preferences", "-view"
+_STAND_IN = re.compile(r"https://stand-in\.invalid/(-?[a-z][a-z0-9_]{0,39})/")
+_PIXEL = '<img src="{}" width="1" height="1" alt="" style="display: block; border: 0;">'
+
+
+def _place(name: str) -> str:
+    return f"https://stand-in.invalid/{name}/"
+
+
+def _put(text: str, addresses: Mapping[str, str], *, escaped: bool = False) -> str:
+    def put(match: re.Match[str]) -> str:
+        address = addresses.get(match.group(1), match.group(0))
+        return address.replace("&", "&amp;") if escaped else address
+
+    return _STAND_IN.sub(put, text)
+
+
+def _addresses(piece: Piece, *, preview: bool) -> dict[str, str]:
+    if preview:
+        return dict.fromkeys((_LEAVE, _PREFERENCES, _VIEW), unsubscribe.preview_url())
+    return {
+        _LEAVE: unsubscribe.url_for(piece),
+        _PREFERENCES: links.preferences_url(piece),
+        _VIEW: links.view_url(piece),
+    }
+
+
+def _parts(paragraph: str, known: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The paragraph in pieces, each with the address behind it or '': only the campaign's own links become links."""
+    if not any(address in paragraph for address in known.values()):
+        return [(paragraph, "")]
+    by_address = {address: name for name, address in known.items()}
+    pattern = "|".join(re.escape(address) for address in sorted(by_address, key=len, reverse=True))
+    found = re.split(f"({pattern})", paragraph)
+    return [(part, _place(by_address[part]) if part in by_address else "") for part in found if part]
 
 
 def rendered_hash(rendered: Rendered) -> str:
@@ -164,8 +216,8 @@ def rendered_hash(rendered: Rendered) -> str:
 
 
 def preview_html(piece: Piece) -> str:
-    """The letter's HTML for a sandboxed frame: byte for byte what leaves, but for the unsubscribe link."""
-    return render_email(piece, unsubscribe_url=unsubscribe.preview_url()).html
+    """The letter's HTML for a sandboxed frame: byte for byte what leaves, but for the reader's own addresses."""
+    return render_email(piece, preview=True).html
 
 
 def language(piece: Piece) -> str:
@@ -250,8 +302,8 @@ def _one_line(text: str, what: str) -> str:
     return text.strip()
 
 
-def _hash(subject: str, html: str, text: str, leave: str) -> str:
-    content = json.dumps([subject, html.replace(leave, ""), text.replace(leave, "")], ensure_ascii=False)
+def _hash(subject: str, html: str, text: str, targets: Mapping[str, str]) -> str:
+    content = json.dumps([subject, html, text, sorted(targets.items())], ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

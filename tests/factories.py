@@ -807,6 +807,18 @@ class OutcomeFactory(DjangoModelFactory):
     occurred_at = factory.LazyFunction(timezone.now)
 
 
+class ReportTallyFactory(DjangoModelFactory):
+    class Meta:
+        model = deliveries.ReportTally
+
+    provider = "postmark"
+    day = factory.LazyFunction(lambda: timezone.now().date())
+    event = factory.Sequence(lambda n: f"event-{n}")
+    verdict = deliveries.ReportVerdict.STORED
+    count = 3
+    last_at = factory.LazyFunction(timezone.now)
+
+
 class ExportFileFactory(DjangoModelFactory):
     class Meta:
         model = deliveries.ExportFile

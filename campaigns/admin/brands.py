@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib import admin
@@ -14,6 +15,8 @@ from campaigns.admin.forms import RowForm, WordsField, lines
 from campaigns.models import Brand
 from personalize.core.admin_pages import Page, moment, person, stack
 
+_HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+")
+
 
 class BrandForm(RowForm):
     avoid = WordsField(
@@ -22,10 +25,26 @@ class BrandForm(RowForm):
         help_text="Separated by commas. A piece that says one is held back.",
     )
 
+    own_sites = WordsField(
+        required=False,
+        label="Own web sites",
+        help_text="Hosts such as shop.example.com, separated by commas; what lies below them counts too. Only links to "
+        "them get a campaign's utm tags. Empty: the domain of the sender's address.",
+    )
+
     class Meta:
         model = Brand
         exclude = ("version",)
         widgets = {"about": lines(2), "voice": lines(2), "postal_address": lines(2)}
+
+    def clean_own_sites(self) -> list[str]:
+        sites = [str(site).lower() for site in self.cleaned_data["own_sites"]]
+        for site in sites:
+            if not _HOST.fullmatch(site):
+                raise ValidationError(
+                    f"“{site}” is no host. Write it without https:// and path: shop.example.com"
+                )
+        return sites
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
@@ -53,7 +72,16 @@ class BrandPage(Page):
         ("Who speaks", {"fields": ("name", "slug", "about", "voice", "avoid")}),
         (
             "In every mail",
-            {"fields": ("sender_name", "sender_email", "reply_to", "postal_address", "legal_footer")},
+            {
+                "fields": (
+                    "sender_name",
+                    "sender_email",
+                    "reply_to",
+                    "postal_address",
+                    "legal_footer",
+                    "own_sites",
+                )
+            },
         ),
     )
 

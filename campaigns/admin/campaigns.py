@@ -152,6 +152,10 @@ class CampaignPage(Page):
             },
         ),
         ("Review and sending", {"fields": ("review_policy", "send_policy")}),
+        (
+            "Links and counting",
+            {"fields": (("utm_source", "utm_medium", "utm_campaign"), "count_clicks", "count_opens")},
+        ),
     )
     conditional_fields: ClassVar[dict[str, str]] = {
         "schedule_at": "schedule == 'once'",

@@ -157,6 +157,15 @@ class CampaignChange(Input):
         max_value=1_000_000,
         help_text="Most messages a minute, by all workers together",
     )
+    utm_source = serializers.CharField(
+        required=False, allow_blank=True, max_length=60, help_text="Empty: links get no utm tags"
+    )
+    utm_medium = serializers.CharField(required=False, allow_blank=True, max_length=60)
+    utm_campaign = serializers.CharField(
+        required=False, allow_blank=True, max_length=80, help_text="Empty: the slug"
+    )
+    count_clicks = serializers.BooleanField(required=False, help_text="Links go by way of this server")
+    count_opens = serializers.BooleanField(required=False, help_text="An invisible picture in each mail")
 
 
 class CampaignInput(CampaignChange):
@@ -232,6 +241,11 @@ class CampaignOutput(CampaignItem):
     next_times = serializers.ListField(
         child=serializers.DateTimeField(), help_text="The next five, in the campaign's time zone"
     )
+    utm_source = serializers.CharField()
+    utm_medium = serializers.CharField()
+    utm_campaign = serializers.CharField()
+    count_clicks = serializers.BooleanField()
+    count_opens = serializers.BooleanField()
     held_because = serializers.CharField(help_text="Why the schedule stopped by itself")
     problems = BriefProblem(many=True, help_text="What must be mended before it can be launched")
 

@@ -23,6 +23,7 @@ from personalize.core.errors import DomainError, InvalidInput
 _PLAIN = (
     "name", "goal", "cta", "cta_link", "must_mention", "channels", "audience", "review_policy", "send_policy",
     "per_minute",
+    "utm_source", "utm_medium", "utm_campaign", "count_clicks", "count_opens",
 )  # fmt: skip
 _SCHEDULE = {
     "kind": "schedule",

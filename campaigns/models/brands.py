@@ -25,6 +25,13 @@ class Brand(models.Model):
     reply_to = models.EmailField(blank=True)
     postal_address = models.CharField(max_length=300, help_text="Printed in every mail, as the law asks")
     legal_footer = models.TextField(blank=True)
+    own_sites = ArrayField(
+        models.CharField(max_length=253),
+        default=list,
+        blank=True,
+        help_text="Hosts of yours, such as shop.example.com, with all below them. Only links to them get utm tags. "
+        "Empty: the domain of the sender",
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -180,6 +180,19 @@ class Campaign(models.Model):
     next_run_at = models.DateTimeField(null=True, blank=True, editable=False)  # null: nothing is due
     # Why the schedule stopped by itself, for the marketer; emptied when it is activated again.
     held_because = models.CharField(max_length=300, blank=True, editable=False)
+    # How its links are told apart in web statistics. Read when a mail leaves, so a slip can still be mended.
+    utm_source = models.CharField(
+        max_length=60, blank=True, help_text="Such as newsletter. Empty: links get no utm tags"
+    )
+    utm_medium = models.CharField(max_length=60, blank=True, default="email")
+    utm_campaign = models.CharField(max_length=80, blank=True, help_text="Empty: the campaign's slug")
+    count_clicks = models.BooleanField(
+        default=True, help_text="Links go by way of this server, which counts clicks and sends readers on"
+    )
+    count_opens = models.BooleanField(
+        default=False,
+        help_text="Put an invisible picture into each mail. Opens are shown only: mail programs load it unasked",
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -10,7 +10,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils.decorators import method_decorator
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -58,7 +58,7 @@ class DeliveryPage(ReadOnlyPage):
     sortable_by = ()
     fields = (
         "piece", "channel", "transport", "status", "message_id", "rendered_hash", "attempts",
-        "retry_after", "response", "created_at", "finished_at",
+        "retry_after", "response", "created_at", "finished_at", "came_back",
     )  # fmt: skip
     empty_title = "Nothing has left yet"
     empty_help = (
@@ -100,6 +100,24 @@ class DeliveryPage(ReadOnlyPage):
             return ""
         return format_html(
             '<a class="pz-btn pz-small" href="{}">{}</a>', reverse(page, args=[row.piece_id]), words
+        )
+
+    @admin.display(description="What came back")
+    def came_back(self, row: Delivery) -> SafeString | str:
+        lines = [
+            (
+                outcome.get_kind_display(),
+                f" · {outcome.amount}" if outcome.amount is not None else "",
+                f" · {outcome.detail}" if outcome.detail else "",
+                "" if outcome.counted else " · not counted",
+                moment(outcome.occurred_at),
+            )
+            for outcome in row.outcomes.order_by("occurred_at", "pk")[:50]
+        ]
+        if not lines:
+            return "Nothing yet."
+        return format_html(
+            '<ul class="pz-plain">{}</ul>', format_html_join("", "<li>{}{}{}{}, {}</li>", lines)
         )
 
     def pages(self) -> list[URLPattern]:

@@ -73,6 +73,7 @@ def rows(world: SimpleNamespace) -> dict[str, int]:
         "generation_plant_rate": world.campaign.pk,
         "delivery_delivery": world.delivery.pk,
         "delivery_campaign_dry_run": world.campaign.pk,
+        "delivery_reporttally": world.tally.pk,
         "delivery_piece_preview": world.piece.pk,
         "delivery_piece_settle": world.unknown.pk,
         "delivery_piece_send_again": world.unknown.pk,

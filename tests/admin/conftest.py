@@ -87,6 +87,7 @@ def world(db: None) -> SimpleNamespace:
         stratum=factories.SampleStratumFactory(plan=plan, piece=piece),
         plant=plant,
         export=factories.ExportFileFactory(run=run),
+        tally=factories.ReportTallyFactory(),
         importing=factories.ImportFactory(),
         rule=(rule := factories.TraitRuleFactory()),
         rule_version=factories.TraitRuleVersionFactory(rule=rule, rule_name=rule.name),

@@ -110,6 +110,7 @@ LISTS: dict[str, tuple[frozenset[str], frozenset[str], frozenset[str]]] = {
     "delivery_delivery": (ALL, frozenset(), frozenset()),
     "delivery_webhookendpoint": (frozenset({O}), frozenset({O}), frozenset()),
     "delivery_webhookmessage": (frozenset({O}), frozenset(), frozenset()),
+    "delivery_reporttally": (frozenset({S, O}), frozenset(), frozenset()),
     "core_apikey": (frozenset({O}), frozenset({O}), frozenset()),
     "auth_user": (frozenset({O}), frozenset(), frozenset()),
     "auth_group": (frozenset({O}), frozenset(), frozenset()),

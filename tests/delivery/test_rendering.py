@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delivery import rendering, unsubscribe
+from delivery import links, rendering, unsubscribe
 from delivery.rendering import RenderError
 from generation.models import Piece
 from tests import factories
@@ -42,7 +42,7 @@ def test_values_and_name_stand_in_every_part() -> None:
     assert "Hello Ada," in rendered.html
     assert "Cast iron is 15% off" in rendered.html
     assert "all cast iron is 15% off until 5 July." in rendered.text
-    assert f'href="{LINK}"' in rendered.html
+    assert f'href="{links.click_url(letter(), "link")}"' in rendered.html
     assert f"See the cast iron:\n{LINK}\n" in rendered.text
     assert "{{" not in rendered.html + rendered.text + rendered.subject
 
@@ -134,6 +134,7 @@ def test_what_people_and_models_wrote_is_text_and_never_evaluated() -> None:
     assert "<script>" in rendered.text
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="{}"), max_size=80))
 def test_any_text_keeps_the_letter_whole(text: str) -> None:
     known = {tag for tag, _ in tags(rendering.render_email(letter()).html)}
@@ -182,15 +183,19 @@ def test_no_brand_adds_a_header(brand: dict[str, str]) -> None:
         rendering.render_email(letter(brand=brand))
 
 
-def test_preview_is_what_leaves_but_for_the_unsubscribe_link() -> None:
+def test_preview_is_what_leaves_but_for_the_readers_own_addresses() -> None:
     piece = letter()
 
     sent = rendering.render_email(piece, message_id="<one@host>")
     shown = rendering.preview_html(piece)
 
     assert shown != sent.html
-    assert shown.replace(unsubscribe.preview_url(), "") == sent.html.replace(unsubscribe.url_for(piece), "")
-    again = rendering.render_email(piece, unsubscribe_url=unsubscribe.preview_url())
+    assert re.sub('href="[^"]+"', "", shown) == re.sub('href="[^"]+"', "", sent.html)
+    own = {unsubscribe.url_for(piece), links.preferences_url(piece), links.click_url(piece, "link")}
+    assert not [address for address in (*own, "/v/") if address in shown]
+    assert all(address in sent.html for address in (*own, "/v/"))
+    assert f'href="{LINK}"' in shown
+    again = rendering.render_email(piece, preview=True)
     assert rendering.rendered_hash(again) == rendering.rendered_hash(sent)
     assert len(rendering.rendered_hash(sent)) == 64
 
@@ -249,6 +254,48 @@ def test_an_ad_never_carries_a_name() -> None:
 
     with pytest.raises(RenderError, match="first_name"):
         rendering.fill(piece)
+
+
+def test_only_the_campaigns_own_links_become_links_in_the_text() -> None:
+    piece = letter(fields={"body": "See {{link}} or https://evil.example/x or <b>this</b>.\nTwo lines."})
+
+    rendered = rendering.render_email(piece, preview=True)
+
+    hrefs = [found.get("href") for tag, found in tags(rendered.html) if tag == "a"]
+    assert hrefs.count(LINK) == 2  # in the text and behind the button
+    assert "https://evil.example/x" not in hrefs
+    assert f"See {LINK} or" in rendered.text
+    assert "stand-in.invalid" not in rendered.html + rendered.text
+
+
+def test_links_get_tags_and_clicks_are_counted_as_the_campaign_says() -> None:
+    piece = letter()
+    campaign = piece.run.campaign
+    campaign.utm_source, campaign.slug = "letter", "cast-iron"
+    campaign.brand.own_sites = ["wrenandember.example"]
+    where = f"{LINK}?utm_source=letter&utm_medium=email&utm_campaign=cast-iron"
+
+    counted = rendering.render_email(piece)
+    campaign.count_clicks = False
+    straight = rendering.render_email(piece)
+
+    assert f'href="{links.click_url(piece, "link")}"' in counted.html
+    assert f'href="{where.replace("&", "&amp;")}"' in straight.html
+    assert where in counted.text and where in straight.text  # readable there, so never by way of us
+    assert counted.hash == straight.hash
+    campaign.utm_source = "another"
+    assert rendering.render_email(piece).hash != counted.hash
+
+
+def test_an_opening_is_counted_only_if_the_campaign_says_so() -> None:
+    piece = letter()
+    assert "<img" not in rendering.render_email(piece).html
+
+    piece.run.campaign.count_opens = True
+    found = [found for tag, found in tags(rendering.render_email(piece).html) if tag == "img"]
+
+    assert [(one["src"], one["alt"]) for one in found] == [(links.pixel_url(piece), "")]
+    assert "<img" not in rendering.preview_html(piece)
 
 
 def test_used_values_name_the_link_behind_the_button() -> None:

@@ -59,6 +59,7 @@ ROLES: dict[str, tuple[str, ...]] = {
             for model in ("frequencycap", "blackout")
             for verb in ("add", "change", "delete")
         ),
+        "delivery.view_reporttally",
     ),
     "Operators": (
         "campaigns.launch_campaign",
@@ -67,6 +68,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "campaigns.view_trackedmessage",
         "campaigns.delete_profile",
         "campaigns.view_suppression",
+        "delivery.view_reporttally",
         *(f"campaigns.{verb}_product" for verb in ("add", "change", "delete")),
         *(f"campaigns.{verb}_traitrule" for verb in ("add", "change", "delete")),
         *(f"campaigns.{verb}_attributedefinition" for verb in ("add", "change", "delete")),
