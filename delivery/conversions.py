@@ -9,6 +9,7 @@ gained is measured against readers who got nothing.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -30,21 +31,19 @@ def attribute(*, since: datetime | None = None, now: datetime | None = None) -> 
     Safe to run at any time and twice at once: each event makes one outcome at most.
     """
     now = now or timezone.now()
+    values: dict[str, Any] = {
+        "kind": str(OutcomeKind.PURCHASED),
+        "handed_over": str(DeliveryStatus.HANDED_OVER),
+        "clicked": str(OutcomeKind.CLICKED),
+        "after_click": AFTER_CLICK,
+        "after_message": AFTER_MESSAGE,
+        "names": settings.ATTRIBUTION_EVENTS,
+        "window": timedelta(days=settings.ATTRIBUTION_DAYS),
+        "since": since or now - LOOK_BACK,
+        "now": now,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            _ATTRIBUTE,
-            {
-                "kind": str(OutcomeKind.PURCHASED),
-                "handed_over": str(DeliveryStatus.HANDED_OVER),
-                "clicked": str(OutcomeKind.CLICKED),
-                "after_click": AFTER_CLICK,
-                "after_message": AFTER_MESSAGE,
-                "names": settings.ATTRIBUTION_EVENTS,
-                "window": timedelta(days=settings.ATTRIBUTION_DAYS),
-                "since": since or now - LOOK_BACK,
-                "now": now,
-            },
-        )
+        cursor.execute(_ATTRIBUTE, values)
         made = int(cursor.rowcount)
     if made:
         log.info("conversions_attributed", created=made)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formataddr
@@ -139,7 +140,7 @@ def render_email(
     data = {
         "subject": subject,
         "preheader": _one_line(str(filled.get("preheader", "")), "preheader"),
-        "paragraphs": paragraphs,
+        "paragraphs": [_wrapped(paragraph) for paragraph in paragraphs],
         "parts": [_parts(paragraph, links.of_run(piece.run)) for paragraph in paragraphs],
         "cta": _one_line(str(filled["cta"]), "cta"),
         "link": _place(button),
@@ -305,6 +306,15 @@ def _one_line(text: str, what: str) -> str:
 def _hash(subject: str, html: str, text: str, targets: Mapping[str, str]) -> str:
     content = json.dumps([subject, html, text, sorted(targets.items())], ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _wrapped(paragraph: str) -> str:
+    """For old programs that show a paragraph as one line. An address is never cut in two."""
+    lines = [
+        textwrap.fill(line, 76, break_long_words=False, break_on_hyphens=False)
+        for line in paragraph.splitlines()
+    ]
+    return "\n".join(lines)
 
 
 def _plain(text: str) -> str:

@@ -17,6 +17,7 @@ from enum import StrEnum
 import structlog
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.core.mail import EmailMultiAlternatives
+from django.core.mail.message import utf8_charset_qp
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
@@ -311,6 +312,8 @@ def message_of(ready: Ready[Rendered]) -> EmailMultiAlternatives:
         headers=dict(rendered.headers),
     )
     message.attach_alternative(rendered.html, "text/html")
+    # Seven bits on the way: a server that had to recode the mail would break its DKIM signature (RFC 6376, 5.3).
+    message.encoding = utf8_charset_qp
     # Accounts with a provider are shared, by a staging server for one: the number alone could be another's.
     number = ready.message_id.strip("<>").partition("@")[0]
     _tell_provider(message, metadata={"delivery": str(ready.delivery_id), "mail": number})

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from campaigns.models import Profile
@@ -131,3 +132,19 @@ def test_what_came_in_long_ago_is_looked_at_when_asked(profile: Profile) -> None
 
     assert conversions.attribute() == 0
     assert conversions.attribute(since=NOW - timedelta(days=31)) == 1
+
+
+def test_the_command_looks_further_back(profile: Profile, capsys: pytest.CaptureFixture[str]) -> None:
+    left(profile, 5 * HOUR)
+    event = bought(profile)
+    type(event).objects.filter(pk=event.pk).update(received_at=NOW - timedelta(days=30))
+
+    call_command("attribute_conversions")
+    call_command("attribute_conversions", since=f"{NOW - timedelta(days=31):%Y-%m-%d}")
+
+    assert capsys.readouterr().out.splitlines() == [
+        "0 conversions put down to messages.",
+        "1 conversions put down to messages.",
+    ]
+    with pytest.raises(CommandError, match="2024-05-01"):
+        call_command("attribute_conversions", since="yesterday")

@@ -300,3 +300,38 @@ def test_an_opening_is_counted_only_if_the_campaign_says_so() -> None:
 
 def test_used_values_name_the_link_behind_the_button() -> None:
     assert rendering.used_values(letter()) == {"discount", "end_date", "link"}
+
+
+# What the letter is laid out with, and why each is safe: docs/mail.md. Add here only what the same page explains.
+PROPERTIES = {
+    "background-color", "border-collapse", "border-radius", "color", "display", "font-family", "font-size",
+    "font-weight", "line-height", "margin", "max-width", "mso-hide", "padding", "text-align", "text-decoration",
+    "width", "word-break", "-webkit-text-size-adjust",
+}  # fmt: skip
+ELEMENTS = {
+    "a", "body", "br", "div", "head", "html", "meta", "p", "style", "table", "tbody", "td", "title", "tr",
+}  # fmt: skip
+
+
+def test_the_letter_uses_only_what_mail_programs_know() -> None:
+    html = rendering.render_email(letter(), preview=True).html
+
+    found = tags(html)
+    used = {part.split(":")[0].strip() for _, a in found for part in (a.get("style") or "").split(";")}
+    assert used - {""} <= PROPERTIES
+    assert {tag for tag, _ in found} <= ELEMENTS
+    assert all(a.get("role") == "presentation" for tag, a in found if tag == "table" and "class" in a)
+    assert "bgcolor" not in html  # where styles are dropped it would hide the words on the button
+
+
+def test_the_plain_part_is_readable_and_its_addresses_are_whole() -> None:
+    piece = letter(
+        fields={"body": "Hello {{first_name}},\n\n" + "many words and " * 30 + "see {{link}} for more."}
+    )
+
+    text = rendering.render_email(piece).text
+
+    lines = [line for line in text.splitlines() if "https://" not in line]
+    assert max(map(len, lines)) <= 76
+    assert f"{LINK}" in text and unsubscribe.url_for(piece) in text
+    assert "&amp;" not in text and "<" not in text
