@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.db import transaction
 from django.utils import timezone
 
-from campaigns import briefs
+from campaigns import brand_access, briefs
 from campaigns.models import Campaign, Run, RunStatus, RunTrigger, SendPolicy
 from personalize.core.errors import DomainError, NotAllowed
 
@@ -56,27 +56,27 @@ def open_run(
 @transaction.atomic
 def pause(*, run: Run, by: AbstractBaseUser | None) -> Run:
     """Write and send nothing more of it until `resume`. What is being handed over at this moment still goes."""
-    _may(by, "campaigns.launch_campaign", "pause runs")
+    _may(by, "campaigns.launch_campaign", "pause runs", run.campaign.brand_id)
     return _move(run, frm={RunStatus.OPEN}, to=RunStatus.PAUSED)
 
 
 @transaction.atomic
 def resume(*, run: Run, by: AbstractBaseUser | None) -> Run:
-    _may(by, "campaigns.launch_campaign", "resume runs")
+    _may(by, "campaigns.launch_campaign", "resume runs", run.campaign.brand_id)
     return _move(run, frm={RunStatus.PAUSED}, to=RunStatus.OPEN)
 
 
 @transaction.atomic
 def cancel(*, run: Run, by: AbstractBaseUser | None) -> Run:
     """Close it for good. `generation.drafting.cancel` also withdraws its pieces: call that one."""
-    _may(by, "campaigns.launch_campaign", "cancel runs")
+    _may(by, "campaigns.launch_campaign", "cancel runs", run.campaign.brand_id)
     return _move(run, frm={RunStatus.OPEN, RunStatus.PAUSED}, to=RunStatus.CANCELLED)
 
 
 @transaction.atomic
 def release(*, run: Run, by: AbstractBaseUser) -> Run:
     """Decide that the approved pieces of this run may go out. The first release stays; a second changes nothing."""
-    _may(by, "campaigns.send_campaign", "release runs for sending")
+    _may(by, "campaigns.send_campaign", "release runs for sending", run.campaign.brand_id)
     Run.objects.filter(pk=run.pk, status__in=(RunStatus.OPEN, RunStatus.PAUSED), released_at=None).update(
         released_at=timezone.now(), released_by_id=by.pk
     )
@@ -92,7 +92,7 @@ def check_send_policy(*, campaign: Campaign, wanted: str, by: AbstractBaseUser) 
     That decides about sending, and a scheduled run would act on it in the name of whoever made the campaign.
     """
     if wanted == SendPolicy.WHEN_APPROVED != campaign.send_policy:
-        _may(by, "campaigns.send_campaign", "let pieces go out as they are approved")
+        _may(by, "campaigns.send_campaign", "let pieces go out as they are approved", campaign.brand_id)
 
 
 def _move(run: Run, *, frm: set[RunStatus], to: RunStatus) -> Run:
@@ -105,9 +105,11 @@ def _move(run: Run, *, frm: set[RunStatus], to: RunStatus) -> Run:
     return run
 
 
-def _may(by: AbstractBaseUser | None, permission: str, what: str) -> None:
+def _may(by: AbstractBaseUser | None, permission: str, what: str, brand_id: int | None = None) -> None:
     if isinstance(by, PermissionsMixin) and not by.has_perm(permission):
         raise NotAllowed(f"You may not {what}. Ask somebody who has that permission.")
+    if brand_id is not None:
+        brand_access.check(by, brand_id)
 
 
 def _releaser(campaign: Campaign, by: AbstractBaseUser | None) -> AbstractBaseUser | None:

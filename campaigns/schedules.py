@@ -18,6 +18,7 @@ from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.db import transaction
 from django.utils import timezone
 
+from campaigns import brand_access
 from campaigns.models import Campaign, CampaignStatus, EntryKind, MissedPolicy, ScheduleKind, Weekday
 from campaigns.models.channels import PERSONAL_CHANNELS
 from personalize.core.errors import DomainError, InvalidInput, NotAllowed
@@ -290,7 +291,9 @@ def _locked(campaign: Campaign, by: AbstractBaseUser | None) -> Campaign:
     """The stored row under a lock, after checking that `by` may launch. None is the system itself."""
     if isinstance(by, PermissionsMixin) and not by.has_perm("campaigns.launch_campaign"):
         raise NotAllowed("You may not launch or pause campaigns. Ask somebody with the launch permission.")
-    return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+    stored = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+    brand_access.check(by, stored.brand_id)
+    return stored
 
 
 def _set(

@@ -21,6 +21,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from campaigns import brand_access
 from campaigns.models import Channel, Run
 from delivery import claiming, sheets
 from delivery.claiming import Ready
@@ -60,6 +61,7 @@ def export_run(
     """
     if isinstance(by, PermissionsMixin) and not by.has_perm("campaigns.send_campaign"):
         raise NotAllowed("You may not export runs. Ask somebody who may release runs for sending.")
+    brand_access.check(by, run.campaign.brand_id)
     now = now or timezone.now()
     if not claiming.open_runs().filter(pk=run.pk).exists():
         raise NothingToExport(

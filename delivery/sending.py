@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from campaigns import timing
+from campaigns import brand_access, timing
 from campaigns.models import Channel, Run, RunStatus, SuppressionReason
 from delivery import claiming, exports, stopping, throttle
 from delivery.claiming import Ready
@@ -168,6 +168,7 @@ def resolve_unknown(*, piece_id: int, by: AbstractBaseUser, verdict: str, note: 
     """
     if isinstance(by, PermissionsMixin) and not by.has_perm("campaigns.send_campaign"):
         raise NotAllowed("You may not resolve deliveries. Ask somebody who may release runs for sending.")
+    _check_brand(piece_id, by)
     try:
         resolution = Resolution(verdict)
     except ValueError:
@@ -202,6 +203,7 @@ def send_failed_again(*, piece_id: int, by: AbstractBaseUser, note: str = "") ->
     """
     if isinstance(by, PermissionsMixin) and not by.has_perm("campaigns.send_campaign"):
         raise NotAllowed("You may not send again. Ask somebody who may release runs for sending.")
+    _check_brand(piece_id, by)
     delivery = Delivery.objects.select_for_update().filter(piece_id=piece_id).first()
     piece = Piece.objects.select_for_update().filter(pk=piece_id).first()
     failed = piece is not None and delivery is not None and piece.status == Status.FAILED
@@ -213,6 +215,12 @@ def send_failed_again(*, piece_id: int, by: AbstractBaseUser, note: str = "") ->
     advance(piece, Status.APPROVED, actor=by, note=note or "to be sent again", error="")
     log.info("failed_sent_again", piece_id=piece_id, by=by.pk)
     return piece
+
+
+def _check_brand(piece_id: int, by: AbstractBaseUser) -> None:
+    brand = Piece.objects.filter(pk=piece_id).values_list("run__campaign__brand", flat=True).first()
+    if brand is not None:
+        brand_access.check(by, brand)
 
 
 def wait(attempt: int) -> timedelta:

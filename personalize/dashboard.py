@@ -11,6 +11,7 @@ from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.utils import timezone
 
+from campaigns import brand_access
 from campaigns.models import Brand, Campaign, CampaignStatus, Profile, Run, RunStatus
 from delivery.models import Delivery, DeliveryStatus
 from generation import versions
@@ -27,37 +28,39 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["title"] = "Today"
     context["now"] = now
     if user.has_perm("generation.view_piece"):
-        counts = _counts()
+        counts = _counts(user)
         context |= {
             "counts": counts,
-            "rules": _rules(),
+            "rules": _rules(user),
             "writer": versions.in_use(),
         }
     if user.has_perm("campaigns.view_run"):
-        context["runs"] = _runs()
+        context["runs"] = _runs(user)
     if user.has_perm("delivery.view_delivery"):
         context["days"] = _days(now)
         context["uncertain"] = Piece.objects.filter(status=Status.UNKNOWN).count()
     if user.has_perm("campaigns.view_campaign"):
+        campaigns = brand_access.visible(Campaign.objects.all(), user, "brand")
         context["due"] = (
-            Campaign.objects.filter(status=CampaignStatus.ACTIVE, next_run_at__isnull=False)
+            campaigns.filter(status=CampaignStatus.ACTIVE, next_run_at__isnull=False)
             .order_by("next_run_at")
             .only("name", "next_run_at")[:5]
         )
-        context["held"] = Campaign.objects.exclude(held_because="").only("name", "held_because")[:5]
+        context["held"] = campaigns.exclude(held_because="").only("name", "held_because")[:5]
         context["steps"] = _steps(user.has_perm)
         context["all_done"] = all(step["done"] for step in context["steps"])
     return context
 
 
-def _counts() -> dict[str, int]:
-    found = dict(Piece.objects.values_list("status").annotate(n=Count("pk")).order_by())
-    review = Piece.objects.filter(status=Status.IN_REVIEW).aggregate(
+def _counts(user: brand_access.Person) -> dict[str, int]:
+    pieces = brand_access.visible(Piece.objects.all(), user, "run__campaign__brand")
+    found = dict(pieces.values_list("status").annotate(n=Count("pk")).order_by())
+    review = pieces.filter(status=Status.IN_REVIEW).aggregate(
         blocked=Count("pk", filter=Q(blocking__gt=0)),
         warned=Count("pk", filter=Q(blocking=0, warnings__gt=0)),
         clean=Count("pk", filter=Q(blocking=0, warnings=0)),
     )
-    held = Piece.objects.filter(status=Status.APPROVED, run__released_at__isnull=True).count()
+    held = pieces.filter(status=Status.APPROVED, run__released_at__isnull=True).count()
     return {
         **{status.value: found.get(status.value, 0) for status in Status},
         **review,
@@ -66,9 +69,9 @@ def _counts() -> dict[str, int]:
     }
 
 
-def _runs() -> list[dict[str, Any]]:
+def _runs(user: brand_access.Person) -> list[dict[str, Any]]:
     newest = list(
-        Run.objects.exclude(status=RunStatus.CANCELLED)
+        brand_access.visible(Run.objects.exclude(status=RunStatus.CANCELLED), user, "campaign__brand")
         .select_related("campaign")
         .order_by("-created_at")[:RUNS_SHOWN]
     )
@@ -96,9 +99,10 @@ def _runs() -> list[dict[str, Any]]:
     return shown
 
 
-def _rules() -> list[dict[str, Any]]:
+def _rules(user: brand_access.Person) -> list[dict[str, Any]]:
+    current = Finding.objects.filter(piece__status=Status.IN_REVIEW, revision=F("piece__revision"))
     rows = list(
-        Finding.objects.filter(piece__status=Status.IN_REVIEW, revision=F("piece__revision"))
+        brand_access.visible(current, user, "piece__run__campaign__brand")
         .values_list("rule", "severity")
         .annotate(n=Count("piece", distinct=True))
         .order_by("-n", "rule")[:RULES_SHOWN]

@@ -8,6 +8,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.urls import reverse
 
+from campaigns import brand_access
+
 # group -> (title, icon, address name, permission to see it)
 GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
     (
@@ -101,7 +103,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = []
     for title, entries in GROUPS:
         items = [
-            {"title": label, "icon": icon, "link": reverse(f"admin:{name}")} | _badge(name)
+            {"title": label, "icon": icon, "link": reverse(f"admin:{name}")} | _badge(name, user)
             for label, icon, name, permission in entries
             if not permission or user.has_perm(permission)
         ]
@@ -110,15 +112,16 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return groups
 
 
-def _badge(name: str) -> dict[str, Any]:
+def _badge(name: str, user: Any) -> dict[str, Any]:
     if name == "delivery_delivery_uncertain":
         from delivery.models import Delivery, DeliveryStatus
 
-        uncertain = Delivery.objects.filter(status=DeliveryStatus.UNKNOWN).count()
+        rows = brand_access.visible(Delivery.objects.all(), user, "piece__run__campaign__brand")
+        uncertain = rows.filter(status=DeliveryStatus.UNKNOWN).count()
         return {"badge": uncertain, "badge_variant": "danger"} if uncertain else {}
     if name != "generation_piece_changelist":
         return {}
     from generation.admin.queue import waiting
 
-    count = waiting()
+    count = waiting(user)
     return {"badge": count, "badge_variant": "primary"} if count else {}

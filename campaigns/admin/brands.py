@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_http_methods
 
-from campaigns import brands
+from campaigns import brand_access, brands
 from campaigns.admin.forms import RowForm, WordsField, lines
 from campaigns.models import Brand
-from personalize.core.admin_pages import Page, moment, person, stack
+from personalize.core.admin_pages import Page, attempt, log, moment, need, person, stack
 
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+")
 
@@ -62,6 +67,7 @@ class BrandPage(Page):
     ordering = ("name",)
     sortable_by = ()
     prepopulated_fields = {"slug": ("name",)}
+    change_form_outer_before_template = "admin/campaigns/brand/head.html"
     change_form_outer_after_template = "admin/campaigns/brand/versions.html"
     empty_title = "No brand yet"
     empty_help = (
@@ -84,6 +90,50 @@ class BrandPage(Page):
             },
         ),
     )
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        rows = super().get_queryset(request)
+        if request.user.has_perm(brand_access.ASSIGN):
+            return rows
+        return brand_access.visible(rows, request.user, "pk")
+
+    def pages(self) -> list[URLPattern]:
+        return [self.at("<int:pk>/people/", self.people, "campaigns_brand_people")]
+
+    @method_decorator(require_http_methods(["GET", "POST"]))
+    def people(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Whose the brand is: who sees its pieces and may decide on them."""
+        need(request, brand_access.ASSIGN, "campaigns.view_brand")
+        brand = self.load(request, pk)
+        staff = get_user_model().objects.filter(is_active=True, is_staff=True).order_by("username")
+        if request.method == "POST":
+            chosen = [
+                int(i)
+                for i in request.POST.getlist("people")
+                if i.isascii() and i.isdecimal() and len(i) < 19
+            ]
+            kept: list[int] = []
+            deed = lambda: kept.append(brand_access.keep_to(brand=brand, people=chosen, by=person(request)))  # noqa: E731
+            if attempt(request, deed, done=""):
+                told = (
+                    f"Kept to {kept[0]} of the people."
+                    if kept[0]
+                    else "It is everybody's whose group allows it."
+                )
+                messages.success(request, told)
+                log(request, brand, told)
+            return HttpResponseRedirect(reverse("admin:campaigns_brand_people", args=[pk]))
+        context = self.frame(
+            request,
+            title=f"Whose is “{brand.name}”?",
+            brand=brand,
+            people=[
+                {"user": user, "groups": ", ".join(group.name for group in user.groups.all())}
+                for user in staff.prefetch_related("groups")[: brand_access.MOST_PEOPLE]
+            ],
+            named=set(brand.only_for.values_list("pk", flat=True)),
+        )
+        return TemplateResponse(request, "admin/campaigns/brand/people.html", context)
 
     @admin.display(description="Saved")
     def saved(self, row: Brand) -> SafeString | str:
@@ -112,5 +162,8 @@ class BrandPage(Page):
         context = dict(extra_context or {})
         brand = self.get_object(request, object_id) if object_id else None
         if brand is not None:
+            context["brand"] = brand
+            context["may_assign"] = request.user.has_perm(brand_access.ASSIGN)
+            context["kept_to"] = list(brand.only_for.order_by("username").values_list("username", flat=True))
             context["versions"] = brand.versions.select_related("created_by").order_by("-number")[:20]
         return super().changeform_view(request, object_id, form_url, context)

@@ -17,10 +17,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
-from campaigns import briefs, runs, schedules
+from campaigns import brand_access, briefs, runs, schedules
 from campaigns.admin import calendar
 from campaigns.admin.forms import CheckboxesField, NumbersField, RowForm, WordsField, lines
-from campaigns.models import Campaign, CampaignStatus, Channel, Fact, Run, ScheduleKind, Value, Weekday
+from campaigns.models import Brand, Campaign, CampaignStatus, Channel, Fact, Run, ScheduleKind, Value, Weekday
 from personalize.core.admin_pages import (
     Confirmation,
     Page,
@@ -174,8 +174,15 @@ class CampaignPage(Page):
             campaign=OuterRef("pk"), pieces__status="in_review", pieces__planted=False
         ).order_by()
         counted = waiting.values("campaign").annotate(n=Count("pieces")).values("n")
-        found: QuerySet[Any] = super().get_queryset(request).select_related("brand", "segment")
+        found: QuerySet[Any] = brand_access.visible(
+            super().get_queryset(request).select_related("brand", "segment"), request.user, "brand"
+        )
         return found.annotate(waiting=Coalesce(Subquery(counted, output_field=IntegerField()), 0))
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "brand":
+            kwargs["queryset"] = brand_access.visible(Brand.objects.order_by("name"), request.user, "pk")
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     @admin.display(description="Campaign")
     def what(self, campaign: Campaign) -> SafeString:

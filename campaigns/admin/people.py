@@ -15,7 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
-from campaigns import people, traits
+from campaigns import brand_access, people, traits
 from campaigns.models import AttributeDefinition, Channel, Consent, ConsentStatus, Profile, Suppression
 from personalize.core.admin_pages import (
     Confirmation,
@@ -138,7 +138,11 @@ class ProfilePage(ReadOnlyPage):
             consents=profile.consents.order_by("channel"),
             events=profile.events.select_related("product").order_by("-occurred_at")[:EVENTS_SHOWN],
             events_total=profile.events.count(),
-            pieces=profile.pieces.select_related("run__campaign").order_by("-id")[:PIECES_SHOWN],
+            pieces=brand_access.visible(
+                profile.pieces.select_related("run__campaign").order_by("-id"),
+                request.user,
+                "run__campaign__brand",
+            )[:PIECES_SHOWN],
             may_erase=request.user.has_perm("campaigns.delete_profile"),
             may_see_pieces=request.user.has_perm("generation.view_piece"),
         )

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from campaigns import briefs, schedules
+from campaigns import brand_access, briefs, schedules
 from campaigns.api import saving
 from campaigns.models import (
     Campaign,
@@ -258,8 +258,10 @@ class CampaignOutput(CampaignItem):
         return super().to_representation(instance)
 
 
-def find(slug: str) -> Campaign:
-    found: Campaign = one(Campaign.objects.select_related("brand", "segment"), slug=slug)
+def find(slug: str, *, by: brand_access.Person) -> Campaign:
+    """404 for those of a brand that is kept to others, too."""
+    rows = brand_access.visible(Campaign.objects.select_related("brand", "segment"), by, "brand")
+    found: Campaign = one(rows, slug=slug)
     return found
 
 
@@ -302,7 +304,7 @@ class CampaignsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = read_query(CampaignQuery, request)
-        rows = Campaign.objects.select_related("brand")
+        rows = brand_access.visible(Campaign.objects.select_related("brand"), request.user, "brand")
         if "status" in query:
             rows = rows.filter(status=query["status"])
         if "brand" in query:
@@ -324,7 +326,7 @@ class CampaignView(ApiView):
         tagged=True,
     )
     def get(self, request: Request, slug: str) -> Response:
-        return Response(CampaignOutput(find(slug)).data)
+        return Response(CampaignOutput(find(slug, by=request.user)).data)
 
     @operation(
         "change_campaign",
@@ -340,10 +342,10 @@ class CampaignView(ApiView):
     def patch(self, request: Request, slug: str) -> Response:
         """Runs that are open keep the brief they were launched with. With If-Match only the version you saw is
         changed; the answer has the new ETag."""
-        campaign = find(slug)
+        campaign = find(slug, by=request.user)
         preconditions.check(request.headers, lambda: _locked(slug), may_be_required=True)
         saving.change(campaign_id=campaign.pk, sent=read(CampaignChange, request), by=person(request))
-        changed = CampaignOutput(find(slug)).data
+        changed = CampaignOutput(find(slug, by=request.user)).data
         return Response(changed, headers={"ETag": preconditions.etag(changed)})
 
 
@@ -361,8 +363,8 @@ class PauseCampaignView(ApiView):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Idempotent."""
-        schedules.pause(campaign=find(slug), by=person(request))
-        return Response(CampaignOutput(find(slug)).data)
+        schedules.pause(campaign=find(slug, by=request.user), by=person(request))
+        return Response(CampaignOutput(find(slug, by=request.user)).data)
 
 
 class ResumeCampaignView(ApiView):
@@ -379,5 +381,5 @@ class ResumeCampaignView(ApiView):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Idempotent."""
-        schedules.activate(campaign=find(slug), by=person(request))
-        return Response(CampaignOutput(find(slug)).data)
+        schedules.activate(campaign=find(slug, by=request.user), by=person(request))
+        return Response(CampaignOutput(find(slug, by=request.user)).data)

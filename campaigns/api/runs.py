@@ -6,7 +6,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from campaigns import runs
+from campaigns import brand_access, runs
 from campaigns.api.campaigns import find as find_campaign
 from campaigns.models import Run, RunStatus, RunTrigger
 from personalize.core.api import ApiView, ListQuery, Output, list_response, one, person, read_query
@@ -30,8 +30,9 @@ class RunItem(Output):
     released_at = serializers.DateTimeField(allow_null=True, help_text="null: approved pieces wait")
 
 
-def find(run_id: int) -> Run:
-    found: Run = one(Run.objects.select_related("campaign"), pk=run_id)
+def find(run_id: int, *, by: brand_access.Person) -> Run:
+    rows = brand_access.visible(Run.objects.select_related("campaign"), by, "campaign__brand")
+    found: Run = one(rows, pk=run_id)
     return found
 
 
@@ -53,7 +54,7 @@ class CampaignRunsView(ApiView):
     )
     def get(self, request: Request, slug: str) -> Response:
         query = read_query(RunQuery, request)
-        rows = Run.objects.select_related("campaign").filter(campaign=find_campaign(slug))
+        rows = Run.objects.select_related("campaign").filter(campaign=find_campaign(slug, by=request.user))
         if "status" in query:
             rows = rows.filter(status=query["status"])
         return list_response(rows, query=query, output=RunItem, request=request)
@@ -73,7 +74,7 @@ class ReleaseRunView(ApiView):
     )
     def post(self, request: Request, run_id: int) -> Response:
         """Idempotent."""
-        return Response(RunItem(runs.release(run=find(run_id), by=person(request))).data)
+        return Response(RunItem(runs.release(run=find(run_id, by=request.user), by=person(request))).data)
 
 
 class PauseRunView(ApiView):
@@ -90,7 +91,7 @@ class PauseRunView(ApiView):
     )
     def post(self, request: Request, run_id: int) -> Response:
         """Idempotent. What is being handed over at this moment still goes."""
-        return Response(RunItem(runs.pause(run=find(run_id), by=person(request))).data)
+        return Response(RunItem(runs.pause(run=find(run_id, by=request.user), by=person(request))).data)
 
 
 class ResumeRunView(ApiView):
@@ -107,4 +108,4 @@ class ResumeRunView(ApiView):
     )
     def post(self, request: Request, run_id: int) -> Response:
         """Idempotent."""
-        return Response(RunItem(runs.resume(run=find(run_id), by=person(request))).data)
+        return Response(RunItem(runs.resume(run=find(run_id, by=request.user), by=person(request))).data)

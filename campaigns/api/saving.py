@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from campaigns import cleaning, runs, schedules, segments
+from campaigns import brand_access, cleaning, runs, schedules, segments
 from campaigns.models import (
     Brand,
     Campaign,
@@ -87,6 +87,7 @@ def change(*, campaign_id: int, sent: Mapping[str, Any], by: User) -> Campaign:
 
 
 def _apply(campaign: Campaign, sent: Mapping[str, Any], by: User) -> None:
+    brand_access.check(by, campaign.brand_id)
     runs.check_send_policy(campaign=campaign, wanted=sent.get("send_policy", campaign.send_policy), by=by)
     for name in _PLAIN:
         if name in sent:

@@ -32,9 +32,16 @@ class Brand(models.Model):
         help_text="Hosts of yours, such as shop.example.com, with all below them. Only links to them get utm tags. "
         "Empty: the domain of the sender",
     )
+    # See brand_access.py; nobody named: everybody's whose group allows it.
+    only_for = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, blank=True, related_name="brands_kept", editable=False
+    )
     version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        permissions = [("assign_brand", "Can say who sees a brand's pieces and decides on them")]
 
     def __str__(self) -> str:
         return self.name

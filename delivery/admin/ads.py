@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from campaigns import brand_access
 from campaigns.models import Channel, Run
 from campaigns.models.channels import AD_CHANNELS
 from delivery import ads, rendering
@@ -25,7 +26,11 @@ def run_ads(page: Page, request: HttpRequest, pk: int) -> HttpResponse:
     need(request, "generation.view_piece", "campaigns.view_run")
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
-    run = Run.objects.select_related("campaign__brand").filter(pk=pk).first()
+    run = (
+        brand_access.visible(Run.objects.select_related("campaign__brand"), request.user, "campaign__brand")
+        .filter(pk=pk)
+        .first()
+    )
     if run is None:
         raise Http404
     pieces = list(

@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
+from campaigns import brand_access
 from campaigns.models import Run
 from delivery import exports, refreshing, sending
 from delivery.admin import dry_run, results
@@ -50,6 +51,11 @@ def _obstacle(run: Run, approved: int) -> str:
     return "" if run.released_at else "Release the run for sending first: an export hands pieces over."
 
 
+def _piece(request: HttpRequest, pk: int) -> Piece | None:
+    known = brand_access.visible(Piece.objects.all(), request.user, "run__campaign__brand")
+    return known.select_related("run__campaign", "delivery").filter(pk=pk).first()
+
+
 @admin.register(Delivery)
 class DeliveryPage(ReadOnlyPage):
     list_display = ("what", "channel_badge", "status_badge", "attempts", "said", "began", "settle")
@@ -68,7 +74,10 @@ class DeliveryPage(ReadOnlyPage):
     empty_link = ("Open the runs", "admin:campaigns_run_changelist")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("piece__run__campaign")
+        rows = brand_access.visible(
+            super().get_queryset(request), request.user, "piece__run__campaign__brand"
+        )
+        return rows.select_related("piece__run__campaign")
 
     @admin.display(description="Begun")
     def began(self, row: Delivery) -> SafeString | str:
@@ -142,7 +151,8 @@ class DeliveryPage(ReadOnlyPage):
     def uncertain(self, request: HttpRequest) -> HttpResponse:
         """Every delivery of which nobody knows the end, the oldest first, each with its way to a decision."""
         need(request, "delivery.view_delivery")
-        rows = Delivery.objects.filter(status=DeliveryStatus.UNKNOWN)
+        known = brand_access.visible(Delivery.objects.all(), request.user, "piece__run__campaign__brand")
+        rows = known.filter(status=DeliveryStatus.UNKNOWN)
         context = self.frame(
             request,
             title="Uncertain deliveries",
@@ -158,7 +168,7 @@ class DeliveryPage(ReadOnlyPage):
     def settle_piece(self, request: HttpRequest, pk: int) -> HttpResponse:
         """A person says whether an uncertain message arrived; nothing is ever sent again without that."""
         need(request, "campaigns.send_campaign", "delivery.view_delivery")
-        piece = Piece.objects.select_related("run__campaign", "delivery").filter(pk=pk).first()
+        piece = _piece(request, pk)
         if piece is None or not hasattr(piece, "delivery"):
             raise Http404
         back = reverse("admin:delivery_delivery_uncertain")
@@ -204,7 +214,7 @@ class DeliveryPage(ReadOnlyPage):
     def send_again(self, request: HttpRequest, pk: int) -> HttpResponse:
         """A refused message, once somebody has mended the cause."""
         need(request, "campaigns.send_campaign", "delivery.view_delivery")
-        piece = Piece.objects.select_related("run__campaign", "delivery").filter(pk=pk).first()
+        piece = _piece(request, pk)
         if piece is None or not hasattr(piece, "delivery"):
             raise Http404
         back = reverse("admin:delivery_delivery_changelist") + "?status__exact=failed"
@@ -235,7 +245,11 @@ class DeliveryPage(ReadOnlyPage):
     def refresh(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Take changed values into a run; what was approved with the old ones goes back to review."""
         need(request, "campaigns.launch_campaign", "campaigns.view_run")
-        run = Run.objects.select_related("campaign").filter(pk=pk).first()
+        run = (
+            brand_access.visible(Run.objects.select_related("campaign"), request.user, "campaign__brand")
+            .filter(pk=pk)
+            .first()
+        )
         if run is None:
             raise Http404
         back = reverse("admin:campaigns_run_change", args=[pk])
@@ -267,7 +281,8 @@ class DeliveryPage(ReadOnlyPage):
     @method_decorator(require_http_methods(["GET", "POST"]))
     def export(self, request: HttpRequest, pk: int) -> HttpResponse:
         need(request, "campaigns.send_campaign")
-        run = Run.objects.select_related("campaign").filter(pk=pk).first()
+        known = brand_access.visible(Run.objects.all(), request.user, "campaign__brand")
+        run = known.select_related("campaign").filter(pk=pk).first()
         if run is None:
             raise Http404
         back = reverse("admin:campaigns_run_change", args=[pk])
@@ -303,7 +318,8 @@ class DeliveryPage(ReadOnlyPage):
     @method_decorator(require_GET)
     def download(self, request: HttpRequest, pk: int) -> FileResponse:
         need(request, "campaigns.send_campaign")
-        row = ExportFile.objects.filter(pk=pk).first()
+        files = brand_access.visible(ExportFile.objects.all(), request.user, "run__campaign__brand")
+        row = files.filter(pk=pk).first()
         if row is None:
             raise Http404
         try:

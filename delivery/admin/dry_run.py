@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import get_current_timezone, is_naive, make_aware
 
-from campaigns import schedules
+from campaigns import brand_access, schedules
 from campaigns.models import Campaign, Channel
 from delivery import dry_run
 from personalize.core.admin_pages import Page, need
@@ -23,7 +23,11 @@ SHOWN = 50
 def page(model_page: Page, request: HttpRequest, pk: int) -> TemplateResponse:
     """`?channel=&reason=&q=&after=&at=`; what is not one of the choices is left out. Reads only."""
     need(request, "campaigns.view_campaign", "campaigns.view_profile")
-    campaign = Campaign.objects.select_related("segment", "brand").filter(pk=pk).first()
+    campaign = (
+        brand_access.visible(Campaign.objects.select_related("segment", "brand"), request.user, "brand")
+        .filter(pk=pk)
+        .first()
+    )
     if campaign is None:
         raise Http404
     given = _at(request.GET.get("at", ""))

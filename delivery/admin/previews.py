@@ -7,6 +7,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
+from campaigns import brand_access
 from campaigns.models import Channel
 from delivery import rendering
 from generation.models import Piece
@@ -28,7 +29,8 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
     need(request, "generation.view_piece")
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
-    piece = Piece.everything.select_related("run__campaign__brand", "profile").filter(pk=pk).first()
+    known = brand_access.visible(Piece.everything.all(), request.user, "run__campaign__brand")
+    piece = known.select_related("run__campaign__brand", "profile").filter(pk=pk).first()
     if piece is None:
         raise Http404
     look = request.GET.get("look", "light")

@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.views.decorators.http import require_GET
 
+from campaigns import brand_access
 from campaigns.models import Campaign, Run
 from delivery.results import exporting, report
 from delivery.results.report import LABELS, NAMES, SUMS, Measure, Report
@@ -51,7 +52,11 @@ def pages(page: Page) -> list[URLPattern]:
 
 def _of_run(request: HttpRequest, pk: int) -> Report:
     need(request, "campaigns.view_run", "delivery.view_delivery")
-    run = Run.objects.select_related("campaign__brand").filter(pk=pk).first()
+    run = (
+        brand_access.visible(Run.objects.select_related("campaign__brand"), request.user, "campaign__brand")
+        .filter(pk=pk)
+        .first()
+    )
     if run is None:
         raise Http404
     return report.of_run(run)
@@ -59,7 +64,11 @@ def _of_run(request: HttpRequest, pk: int) -> Report:
 
 def _of_campaign(request: HttpRequest, pk: int) -> Report:
     need(request, "campaigns.view_run", "delivery.view_delivery")
-    campaign = Campaign.objects.select_related("brand").filter(pk=pk).first()
+    campaign = (
+        brand_access.visible(Campaign.objects.select_related("brand"), request.user, "brand")
+        .filter(pk=pk)
+        .first()
+    )
     if campaign is None:
         raise Http404
     return report.of_campaign(campaign)

@@ -12,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from campaigns import brand_access
 from campaigns.api.campaigns import find as find_campaign
 from campaigns.api.people import find as find_profile
 from campaigns.api.people import personal_channel
@@ -87,9 +88,9 @@ class PieceOutput(PieceItem):
     history = EventOutput(many=True, help_text="The audit trail, the oldest first")
 
 
-def shown(piece_id: int) -> dict[str, Any]:
+def shown(piece_id: int, *, by: brand_access.Person) -> dict[str, Any]:
     """Everything about a piece, fresh from the database."""
-    piece: Any = find(piece_id)
+    piece: Any = find(piece_id, by=by)
     piece.filled, piece.filled_problem = _filled(piece)
     piece.handed_over = Delivery.objects.filter(piece=piece).first()
     piece.history = list(PieceEvent.objects.filter(piece_id=piece.pk).order_by("id"))
@@ -121,7 +122,7 @@ class PieceView(ApiView):
         tagged=True,
     )
     def get(self, request: Request, piece_id: int) -> Response:
-        return Response(shown(piece_id))
+        return Response(shown(piece_id, by=request.user))
 
 
 class ComposeInput(Input):
@@ -152,7 +153,7 @@ class ComposeView(ApiView):
         person decides."""
         sent = read(ComposeInput, request)
         piece = drafting.compose(
-            campaign=find_campaign(sent["campaign"]),
+            campaign=find_campaign(sent["campaign"], by=request.user),
             profile=find_profile(sent["profile"]),
             channel=sent["channel"],
             by=person(request),
@@ -170,7 +171,7 @@ class ComposeView(ApiView):
                 written = _wait(piece_id, asked) if asked else _wait_if_warm(request, piece_id)
             finally:
                 _waiting.release()
-        answer = Response(shown(piece_id), status=201 if written else 202)
+        answer = Response(shown(piece_id, by=request.user), status=201 if written else 202)
         answer["Location"] = response["Location"]
         if asked:
             answer["Preference-Applied"] = f"wait={asked}"

@@ -13,6 +13,7 @@ from django.utils.http import urlencode
 
 from campaigns.models import Channel, ReviewPolicy, Run
 from generation import review
+from generation.admin import seen
 from generation.models import Piece, RejectReason, Status
 from personalize.core.admin_pages import log, need, person
 from personalize.core.errors import DomainError
@@ -20,6 +21,7 @@ from personalize.core.errors import DomainError
 if TYPE_CHECKING:
     from generation.admin.queue import QueuePage
 
+NAMED = 50  # of the pieces that stayed, for each reason
 SHOWN = 8  # openings shown on the page: enough to notice a wrong filter
 
 
@@ -30,25 +32,21 @@ def _revisions(pieces: QuerySet[Piece]) -> dict[int, int]:
 def decide(
     page: QueuePage, request: HttpRequest, queryset: QuerySet[Piece], *, verdict: str
 ) -> HttpResponse | None:
-    """First POST: the confirmation. Second, with the fingerprint: the decision, and how each piece fared."""
+    """First POST: the confirmation. Second, with what was shown: the decision on that, and how each piece fared."""
     need(request, "generation.review_piece")
+    given, reason = request.POST.get("seen", ""), request.POST.get("reason", "")
     pieces = Piece.everything.filter(pk__in=queryset.order_by().values("pk"), status=Status.IN_REVIEW)
-    seen = request.POST.get("fingerprint", "")
-    reason = request.POST.get("reason", "")
-    if seen and reason not in RejectReason.values and verdict == "reject":
+    if not given:
+        return _ask(page, request, pieces, verdict)
+    revisions = seen.unpacked(given, person(request))
+    if revisions is None:
+        messages.warning(request, "What you were shown cannot be made out any more. Look again, then decide.")
+        return _ask(page, request, pieces, verdict)
+    if reason not in RejectReason.values and verdict == "reject":
         messages.error(request, "Choose a reason: it tells the writer what to do better.")
         return _ask(page, request, pieces, verdict)
-    if not seen:
-        return _ask(page, request, pieces, verdict)
-    # Read once: what is compared with what the person saw is what is decided.
-    revisions = _revisions(pieces)
-    if seen != review.fingerprint(revisions):
-        messages.warning(
-            request, "The list changed since you looked: some pieces came, went or were edited. Look again."
-        )
-        return _ask(page, request, pieces, verdict)
-    _do(request, revisions, verdict=verdict, reason=reason, note=request.POST.get("note", "").strip()[:500])
-    return None
+    note = request.POST.get("note", "").strip()[:500]
+    return _do(page, request, revisions, verdict=verdict, reason=reason, note=note)
 
 
 def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict: str) -> HttpResponse | None:
@@ -62,6 +60,13 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
     )
     if not counted["total"]:
         messages.warning(request, "None of the chosen pieces is in review: there is nothing to decide.")
+        return None
+    if counted["total"] > seen.MOST:
+        messages.error(
+            request,
+            f"These are {counted['total']:,} pieces; {seen.MOST:,} can be decided at once. "
+            "Choose a run in the filters.",
+        )
         return None
     by_channel = pieces.order_by().values_list("channel").annotate(count=Count("pk")).order_by("-count")
     sample = pieces.select_related("run__campaign", "profile").order_by(
@@ -86,7 +91,7 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
         channels=[(Channel(channel).label, count) for channel, count in by_channel],
         sample=shown,
         more=max(0, counted["total"] - len(shown)),
-        fingerprint=review.fingerprint(_revisions(pieces)),
+        seen=seen.packed(_revisions(pieces), person(request)),
         reasons=RejectReason.choices,
         action=request.POST.get("action", ""),
         across=request.POST.get("select_across", "0"),
@@ -97,8 +102,9 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
     return TemplateResponse(request, "admin/generation/piece/bulk.html", context)
 
 
-def _do(request: HttpRequest, revisions: dict[int, int], *, verdict: str, reason: str, note: str) -> None:
-    runs = list(Run.objects.filter(pieces__in=list(revisions)).distinct())  # joined: the planted too
+def _do(
+    page: QueuePage, request: HttpRequest, revisions: dict[int, int], *, verdict: str, reason: str, note: str
+) -> HttpResponse | None:
     try:
         result = review.decide_many(
             verdict="approve" if verdict == "approve" else "reject",
@@ -109,13 +115,34 @@ def _do(request: HttpRequest, revisions: dict[int, int], *, verdict: str, reason
         )
     except DomainError as error:
         messages.error(request, str(error))
-        return
+        return None
     sentence = f"{result}."
     messages.success(request, sentence)
     if result.planted:
         messages.warning(request, _told(result.planted, verdict))
-    for run in runs:
+    touched = Piece.everything.filter(pk__in=list(revisions)).order_by().values("run").distinct()
+    for run in Run.objects.filter(pk__in=touched):
         log(request, run, f"Decided in bulk: {sentence}")
+    if not result.refused:
+        return None
+    context = page.frame(
+        request,
+        title="How each piece fared",
+        verdict=verdict,
+        result=result,
+        left=_left(result.refused),
+        back="?" + urlencode(request.GET, doseq=True),
+    )
+    return TemplateResponse(request, "admin/generation/piece/bulk_done.html", context)
+
+
+def _left(refused: dict[int, str]) -> list[tuple[str, int, list[int]]]:
+    """Why pieces stayed: (reason, how many, the first of them), the commonest reason first."""
+    by_reason: dict[str, list[int]] = {}
+    for pk, why in refused.items():
+        by_reason.setdefault(why, []).append(pk)
+    ordered = sorted(by_reason.items(), key=lambda item: -len(item[1]))
+    return [(why, len(ids), sorted(ids)[:NAMED]) for why, ids in ordered]
 
 
 def _told(planted: int, verdict: str) -> str:

@@ -18,11 +18,11 @@ from django.urls import URLPattern, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_GET, require_POST
 
-from generation import faults, planting, review
+from generation import checking, faults, planting, review
 from generation.admin import parts, texts
 from generation.admin.queue import MANY, RISKIEST_FIRST, TONE, QueuePage, narrowed, rule_in_words
 from generation.models import Finding, Outcome, Piece, PieceEvent, Plant, RejectReason, Severity, Status
-from generation.review import reading
+from generation.review import editing, reading, sampling
 from generation.transitions import StalePiece
 from personalize.core.admin_pages import attempt, log, need, person
 from personalize.core.errors import DomainError
@@ -82,6 +82,7 @@ class DeskPage(QueuePage):
             self.at("<int:pk>/approve/", self.approve, "generation_piece_approve"),
             self.at("<int:pk>/reject/", self.reject, "generation_piece_reject"),
             self.at("<int:pk>/edit/", self.edit, "generation_piece_edit"),
+            self.at("<int:pk>/check/", self.try_text, "generation_piece_check"),
             self.at("<int:pk>/write-again/", self.write_again, "generation_piece_write_again"),
             self.at("<int:pk>/reopen/", self.reopen, "generation_piece_reopen"),
             self.at("<int:pk>/retry/", self.retry, "generation_piece_retry"),
@@ -135,6 +136,8 @@ class DeskPage(QueuePage):
             history=parts.history(piece),
             opened=_opened(piece, user),
             told=planting.told(piece),
+            drawn=sampling.drawn_in(piece) if state == Status.IN_REVIEW else None,
+            changed=parts.changed(piece),
             reasons=RejectReason.choices,
             keys=KEYS,
             may_review=may_review,
@@ -269,6 +272,26 @@ class DeskPage(QueuePage):
         log(request, piece, "Text edited.")
         messages.success(request, "Saved and checked again. Somebody else approves what you wrote.")
         return HttpResponseRedirect(_desk_url(pk, _filters(request)))
+
+    @method_decorator(require_POST)
+    def try_text(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What saving would find, for the form while somebody types. Stores nothing."""
+        need(request, "generation.edit_piece")
+        piece = self.load(request, pk)
+        context: dict[str, Any] = {"problem": ""}
+        try:
+            fields, found = editing.check(
+                piece=piece, fields=parts.posted_fields(piece, request), by=person(request)
+            )
+        except DomainError as error:
+            context["problem"] = str(error)
+        else:
+            context |= {
+                "findings": [(f, rule_in_words(f.rule)) for f in found],
+                "blocking": checking.weigh(found).blocking,
+                "changed": parts.changed(piece, fields),
+            }
+        return TemplateResponse(request, "admin/generation/piece/checked.html", context)
 
     def _decide(
         self, request: HttpRequest, piece: Piece, done: str, deed: Callable[[int | None], Piece]

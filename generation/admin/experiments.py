@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldBooleanWidget
 
+from campaigns import brand_access
 from campaigns.admin.forms import RowForm, WordsField, lines
 from campaigns.models import Campaign
 from generation import arms, experiments, variants
@@ -59,7 +60,11 @@ def experiment(page: Page, request: HttpRequest, pk: int) -> HttpResponse:
     need(request, "campaigns.view_campaign")
     if request.method == "POST":
         need(request, "campaigns.change_campaign")
-    campaign = Campaign.objects.select_related("segment", "brand").filter(pk=pk).first()
+    campaign = (
+        brand_access.visible(Campaign.objects.select_related("segment", "brand"), request.user, "brand")
+        .filter(pk=pk)
+        .first()
+    )
     if campaign is None:
         raise Http404
     kept = experiments.of(campaign)

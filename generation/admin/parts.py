@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from generation import diffing
 from generation.admin import texts
 from generation.models import Finding, Piece, PieceEvent, Status
 from generation.writer import values
@@ -65,6 +66,17 @@ def quoted(piece: Piece, finding: Finding) -> str:
     if isinstance(held, list):
         held = held[finding.index] if finding.index < len(held) else ""
     return str(held or "")[finding.start : finding.end][:120]
+
+
+def changed(piece: Piece, draft: dict[str, Any] | None = None) -> list[tuple[str, Any]]:
+    """(label, stretches) of each field in which a person's text differs from the writer's; none where nobody edited."""
+    written = piece.written_fields if piece.edited_by_id else piece.fields
+    text = piece.fields if draft is None else draft
+    return (
+        [(texts.label_of(name), stretches) for name, stretches in diffing.fields(written, text)]
+        if written
+        else []
+    )
 
 
 def candidates(piece: Piece) -> list[dict[str, Any]]:

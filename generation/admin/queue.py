@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from campaigns import brand_access
 from campaigns.models import Campaign, Channel, Run
 from generation.admin import bulk, texts
 from generation.models import Finding, Piece, SampleStratum, Severity, Status, StratumState
@@ -38,9 +39,12 @@ TONE = {
 }
 
 
-def waiting(pieces: QuerySet[Piece] | None = None) -> str:
-    """How many pieces are in review, in words; empty for none."""
-    found = (Piece.everything.all() if pieces is None else pieces).filter(status=Status.IN_REVIEW)
+BRAND = "run__campaign__brand"
+
+
+def waiting(by: brand_access.Person = None) -> str:
+    """How many pieces are in review for this person, in words; empty for none."""
+    found = brand_access.visible(Piece.everything.filter(status=Status.IN_REVIEW), by, BRAND)
     count = found.order_by()[: MANY + 1].count()
     return "" if not count else f"{MANY:,}+" if count > MANY else f"{count:,}"
 
@@ -119,6 +123,7 @@ class CampaignFilter(_Filter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         newest = Campaign.objects.filter(runs__isnull=False).distinct().order_by("-id")
+        newest = brand_access.visible(newest, request.user, "brand")
         return [(str(pk), name) for pk, name in newest.values_list("pk", "name")[:50]]
 
 
@@ -127,8 +132,9 @@ class RunFilter(_Filter):
     parameter_name = "run"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        newest = Run.objects.order_by("-created_at").values_list("pk", "campaign__name", "scheduled_for")[:30]
-        return [(str(pk), f"{name}, {when:%d %b %H:%M}") for pk, name, when in newest]
+        newest = brand_access.visible(Run.objects.order_by("-created_at"), request.user, "campaign__brand")
+        rows = newest.values_list("pk", "campaign__name", "scheduled_for")[:30]
+        return [(str(pk), f"{name}, {when:%d %b %H:%M}") for pk, name, when in rows]
 
 
 class ChannelFilter(_Filter):
@@ -167,7 +173,9 @@ class SampleFilter(_Filter):
         shown = Q(state=StratumState.OPEN)
         if chosen.isascii() and chosen.isdecimal() and len(chosen) < 19:
             shown |= Q(pk=int(chosen))
-        groups = SampleStratum.objects.filter(shown).order_by("-pk")[:20]
+        groups = brand_access.visible(
+            SampleStratum.objects.filter(shown).order_by("-pk"), request.user, f"plan__{BRAND}"
+        )[:20]
         return [
             (str(g.pk), f"{Channel(g.channel).label}: {g.segment}, {g.get_risk_display().lower()}")
             for g in groups
@@ -204,10 +212,11 @@ def rule_in_words(rule: str) -> str:
 def _chips(request: HttpRequest) -> list[dict[str, Any]]:
     """The findings filter as buttons with their numbers, beside whatever else is chosen."""
     others = {name: request.GET[name] for name in NARROW if name != "findings" and request.GET.get(name)}
+    pieces = brand_access.visible(Piece.everything.all(), request.user, BRAND)
     chips = []
     for value, label in (("", "All"), ("blocking", "Blocked"), ("warning", "Warnings"), ("clean", "Clean")):
         chosen = others | ({"findings": value} if value else {})
-        count = narrowed(Piece.everything.all(), chosen).order_by()[: MANY + 1].count()
+        count = narrowed(pieces, chosen).order_by()[: MANY + 1].count()
         chips.append(
             {
                 "label": label,
@@ -254,17 +263,31 @@ class QueuePage(Page):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         current = Finding.objects.filter(revision=F("piece__revision")).order_by("id")
         # With the planted ones: on these pages they look like any other.
+        pieces = brand_access.visible(Piece.everything.all(), request.user, BRAND)
         return (
-            Piece.everything.order_by(*RISKIEST_FIRST)
+            pieces.order_by(*RISKIEST_FIRST)
             .select_related("run__campaign", "profile", "model_version")
             .defer("candidates", "profile__attributes")
             .prefetch_related(Prefetch("findings", queryset=current, to_attr="current_findings"))
         )
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return super().changelist_view(
-            request, {**(extra_context or {}), "chips": _chips(request), "sample_url": _sample_url(request)}
-        )
+        context = {
+            "chips": _chips(request),
+            "sample_url": _sample_url(request),
+            "first_url": self._first_url(request),
+        }
+        return super().changelist_view(request, {**(extra_context or {}), **context})
+
+    def _first_url(self, request: HttpRequest) -> str:
+        """The desk of the first piece of this list; from there the desk walks on."""
+        chosen = {name: request.GET[name] for name in NARROW if request.GET.get(name)}
+        waiting = brand_access.visible(Piece.everything.all(), request.user, BRAND)
+        first = narrowed(waiting, chosen).order_by(*RISKIEST_FIRST).values_list("pk", flat=True).first()
+        if first is None:
+            return ""
+        address = reverse("admin:generation_piece_change", args=[first])
+        return f"{address}?{urlencode({'_changelist_filters': urlencode(chosen)})}" if chosen else address
 
     def has_review_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("generation.review_piece")

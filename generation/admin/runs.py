@@ -16,10 +16,11 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
-from campaigns import briefs, runs
+from campaigns import brand_access, briefs, runs
 from campaigns.models import Campaign, ReviewPolicy, Run, RunStatus, RunTrigger
 from campaigns.models.channels import AD_CHANNELS
 from generation import drafting, review
+from generation.admin import seen
 from generation.admin.experiments import experiment
 from generation.admin.launching import forecast
 from generation.admin.queue import rule_in_words
@@ -63,6 +64,7 @@ class RunPage(ReadOnlyPage):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         found: QuerySet[Any] = super().get_queryset(request)
+        found = brand_access.visible(found, request.user, "campaign__brand")
         return found.select_related("campaign", "created_by", "released_by").annotate(
             pieces_total=_count(Q()),
             pieces_left=_count(Q(status__in=(Status.DRAFT, Status.GENERATING))),
@@ -181,7 +183,8 @@ class RunPage(ReadOnlyPage):
     @method_decorator(require_http_methods(["GET", "POST"]))
     def launch(self, request: HttpRequest, pk: int) -> HttpResponse:
         need(request, "campaigns.launch_campaign", "campaigns.view_campaign")
-        campaign = Campaign.objects.select_related("brand", "segment").filter(pk=pk).first()
+        known = brand_access.visible(Campaign.objects.all(), request.user, "brand")
+        campaign = known.select_related("brand", "segment").filter(pk=pk).first()
         if campaign is None:
             raise Http404
         back = reverse("admin:campaigns_campaign_change", args=[pk])
@@ -277,7 +280,7 @@ class RunPage(ReadOnlyPage):
         run = self.load(request, pk)
         back = reverse("admin:campaigns_run_change", args=[pk])
         revisions = review.clean_revisions(run)
-        clean, now = len(revisions), review.fingerprint(revisions)
+        clean = len(revisions)
         blocked = ""
         if run.campaign.review_policy == ReviewPolicy.BY_SAMPLE:
             blocked = "This campaign approves by sample: draw one on the run's page, read it and pass it."
@@ -285,14 +288,15 @@ class RunPage(ReadOnlyPage):
             blocked = "This campaign's policy says that a person reads every piece. Open the review queue."
         elif not clean:
             blocked = "No piece in review is without findings."
-        if request.method == "POST" and not blocked and request.POST.get("fingerprint") != now:
-            messages.warning(request, "The clean pieces are others than you were shown. Look again.")
+        shown = seen.unpacked(request.POST.get("seen", ""), person(request))
+        if request.method == "POST" and not blocked and shown is None:
+            messages.warning(request, "What you were shown cannot be made out any more. Look again.")
         elif request.method == "POST" and not blocked:
             note = request.POST.get("note", "").strip()[:500]
             told: list[str] = []
 
             def deed() -> None:
-                result = review.approve_clean(run=run, by=person(request), note=note, revisions=revisions)
+                result = review.approve_clean(run=run, by=person(request), note=note, revisions=shown)
                 told.append(str(result))
 
             if attempt(request, deed, done=""):
@@ -306,7 +310,7 @@ class RunPage(ReadOnlyPage):
             back=back,
             notes=["The checks know rules, not sense. Read a few before you do this."],
             blocked=blocked,
-            hidden=[("fingerprint", now)],
+            hidden=[("seen", seen.packed(revisions, person(request)))],
             ask_note=True,
         )
         return confirm(self, request, asked)

@@ -203,6 +203,37 @@ def rows(plan: SamplePlan) -> list[Row]:
     return found
 
 
+# What a bad piece says about the others, by why it was rejected: what to do with the rest of its group.
+_ADVICE = {
+    RejectReason.UNTRUE: "Untrue texts come from the brief or from the writer. Look whether a fact or value of the "
+    "brief is wrong: then cancel the run, mend the brief and launch again. If the brief is right, read the rest.",
+    RejectReason.SENSELESS: "Texts that make no sense come from the writer: have the rest written again.",
+    RejectReason.READER: "Texts that do not fit come from the traits of that reader: read the rest, and mend the "
+    "trait rule if it is the same one again.",
+    RejectReason.CREEPY: "What is too familiar usually rests on one trait that many readers share: read the rest, and "
+    "switch that trait rule off.",
+    RejectReason.OTHER: "Read the note of the bad piece: if it can be true of many, have the rest written again.",
+}
+_ADVICE_OTHERWISE = (
+    "A single slip speaks for reading the rest; the same fault twice for having it written again."
+)
+
+
+def advice(row: Row) -> list[str]:
+    """What to do with a group that has bad pieces, by the reasons they were rejected for."""
+    if row.standing is None or not row.standing.bad:
+        return []
+    reasons = dict.fromkeys(read.reason for read in row.standing.bad)
+    said = [words for reason, words in _ADVICE.items() if reason in reasons]
+    many = row.standing.done and len(row.standing.bad) * 5 >= row.standing.done and len(row.standing.bad) > 1
+    if many:
+        said.append(
+            f"{len(row.standing.bad)} of {row.standing.done} read were bad: reading the rest would reject many. "
+            "Have it written again, after mending what caused it."
+        )
+    return said or [_ADVICE_OTHERWISE]
+
+
 def promise_words(plan: SamplePlan) -> str:
     promise = sampling.promise_of(plan)
     return (

@@ -14,6 +14,7 @@ from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from campaigns import brand_access
 from campaigns.models import ReviewPolicy, Run, RunStatus
 from generation import drafting
 from generation.admin import sample_shown
@@ -59,7 +60,8 @@ class SamplePlanPage(ReadOnlyPage):
         return request.user.has_perm(VIEW)
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).select_related("run__campaign").prefetch_related("strata")
+        plans = brand_access.visible(super().get_queryset(request), request.user, "run__campaign__brand")
+        return plans.select_related("run__campaign").prefetch_related("strata")
 
     @admin.display(description="Run")
     def what(self, plan: SamplePlan) -> SafeString:
@@ -115,7 +117,7 @@ class SamplePlanPage(ReadOnlyPage):
     @method_decorator(require_GET)
     def of_run(self, request: HttpRequest, pk: int) -> HttpResponse:
         need(request, VIEW)
-        run = _run(pk)
+        run = _run(request, pk)
         plan = sampling.open_plan(run)
         promise, wrong = sample_shown.asked_or_usual(request)
         groups = groups_of(run)
@@ -152,7 +154,7 @@ class SamplePlanPage(ReadOnlyPage):
     def certificate(self, request: HttpRequest, pk: int) -> HttpResponse:
         """A page to print: what was promised, drawn, read and decided for this run. Ids and hashes, no copy."""
         need(request, VIEW)
-        run = _run(pk)
+        run = _run(request, pk)
         found = [
             (
                 plan,
@@ -176,7 +178,7 @@ class SamplePlanPage(ReadOnlyPage):
     def next(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The next drawn piece that nobody read, on the desk."""
         need(request, VIEW)
-        stratum = _stratum(pk)
+        stratum = _stratum(request, pk)
         found = standings(stratum.plan, [stratum])[stratum.pk].next_id
         if found is None or stratum.state != StratumState.OPEN:
             messages.info(request, "Every drawn piece of this group has been read.")
@@ -188,7 +190,7 @@ class SamplePlanPage(ReadOnlyPage):
     @method_decorator(require_POST)
     def draw(self, request: HttpRequest, pk: int) -> HttpResponse:
         need(request, REVIEW)
-        run = _run(pk)
+        run = _run(request, pk)
         taste = request.POST.get("taste") == "counts"
         made: list[SamplePlan] = []
 
@@ -199,12 +201,12 @@ class SamplePlanPage(ReadOnlyPage):
         if attempt(request, deed, done=""):
             log(request, run, f"Sample drawn: plan {made[0].pk}, {sample_shown.promise_words(made[0])}.")
             messages.success(request, "Drawn. Read the pieces of each group; the page shows how far you are.")
-        return HttpResponseRedirect(_of_run(pk))
+        return HttpResponseRedirect(_of_run(request, pk))
 
     @method_decorator(require_http_methods(["GET", "POST"]))
     def pass_group(self, request: HttpRequest, pk: int) -> HttpResponse:
         need(request, REVIEW)
-        stratum = _stratum(pk)
+        stratum = _stratum(request, pk)
         plan, back = stratum.plan, _of_run(stratum.plan.run_id)
         if request.method == "POST":
             note = request.POST.get("note", "").strip()[:500]
@@ -246,7 +248,7 @@ class SamplePlanPage(ReadOnlyPage):
     @method_decorator(require_http_methods(["GET", "POST"]))
     def fail_group(self, request: HttpRequest, pk: int) -> HttpResponse:
         need(request, REVIEW)
-        stratum = _stratum(pk)
+        stratum = _stratum(request, pk)
         plan, back = stratum.plan, _of_run(stratum.plan.run_id)
         if request.method == "POST":
             what = request.POST.get("reason", "")
@@ -272,7 +274,7 @@ class SamplePlanPage(ReadOnlyPage):
             button="Fail the group",
             back=back,
             rows=[("In the group", stratum.size), ("Drawn and read", row.done), ("Bad", row.bad)],
-            notes=[f"Why: {broken}."]
+            notes=[f"Why: {broken}.", *sample_shown.advice(row)]
             if broken
             else ["No drawn piece was bad: say in the note why it fails."],
             danger=True,
@@ -325,15 +327,17 @@ class SamplePlanPage(ReadOnlyPage):
         return HttpResponseRedirect(_of_run(stratum.plan.run_id))
 
 
-def _run(pk: int) -> Run:
-    run = Run.objects.select_related("campaign__segment").filter(pk=pk).first()
+def _run(request: HttpRequest, pk: int) -> Run:
+    known = brand_access.visible(Run.objects.all(), request.user, "campaign__brand")
+    run = known.select_related("campaign__segment").filter(pk=pk).first()
     if run is None:
         raise Http404
     return run
 
 
-def _stratum(pk: int) -> SampleStratum:
-    stratum = SampleStratum.objects.select_related("plan__run__campaign").filter(pk=pk).first()
+def _stratum(request: HttpRequest, pk: int) -> SampleStratum:
+    known = brand_access.visible(SampleStratum.objects.all(), request.user, "plan__run__campaign__brand")
+    stratum = known.select_related("plan__run__campaign").filter(pk=pk).first()
     if stratum is None:
         raise Http404
     return stratum

@@ -48,9 +48,9 @@ class _PieceAction(ApiView):
     required_permissions = {"POST": "generation.review_piece"}
 
     def act(self, request: Request, piece_id: int, body: type[Input], do: Callable[..., Any]) -> Response:
-        find(piece_id)
+        find(piece_id, by=request.user)
         do(piece_id=piece_id, by=person(request), **read(body, request))
-        return Response(PieceItem(find(piece_id)).data)
+        return Response(PieceItem(find(piece_id, by=request.user)).data)
 
 
 def _described(name: str, summary: str, body: type[Input], example: Any) -> Callable[[Any], Any]:

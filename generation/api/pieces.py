@@ -8,6 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from campaigns import brand_access
 from campaigns.api.runs import find as find_run
 from campaigns.models import Channel
 from generation.models import Piece, RejectReason, Status
@@ -61,12 +62,14 @@ _COLUMNS = {
 }
 
 
-def rows() -> Any:
-    return Piece.objects.select_related("run__campaign", "profile")
+def rows(by: brand_access.Person) -> Any:
+    """Without those of brands that are kept to others."""
+    found = Piece.objects.select_related("run__campaign", "profile")
+    return brand_access.visible(found, by, "run__campaign__brand")
 
 
-def find(piece_id: int) -> Piece:
-    found: Piece = one(rows(), pk=piece_id)
+def find(piece_id: int, *, by: brand_access.Person) -> Piece:
+    found: Piece = one(rows(by), pk=piece_id)
     return found
 
 
@@ -89,7 +92,7 @@ class PiecesView(ApiView):
         answers={200: page_of(PieceItem)},
     )
     def get(self, request: Request) -> Response:
-        return _listed(request, read_query(AllPiecesQuery, request), rows())
+        return _listed(request, read_query(AllPiecesQuery, request), rows(request.user))
 
 
 class RunPiecesView(ApiView):
@@ -105,4 +108,8 @@ class RunPiecesView(ApiView):
         problem_statuses=(404,),
     )
     def get(self, request: Request, run_id: int) -> Response:
-        return _listed(request, read_query(PieceQuery, request), rows().filter(run=find_run(run_id)))
+        return _listed(
+            request,
+            read_query(PieceQuery, request),
+            rows(request.user).filter(run=find_run(run_id, by=request.user)),
+        )

@@ -52,9 +52,11 @@ class LaunchView(ApiView):
         """Freezes audience and brief into a run and makes its pieces; the writers start at once. A second launch
         within the same minute answers the same run. An incomplete brief is refused with every problem in
         `errors`."""
-        run = drafting.launch(campaign=find_campaign(slug), by=person(request), trigger=RunTrigger.API)
+        run = drafting.launch(
+            campaign=find_campaign(slug, by=request.user), by=person(request), trigger=RunTrigger.API
+        )
         headers = {"Location": f"/api/v1/runs/{run.pk}"}
-        return Response(shown(find_run(run.pk)), status=202, headers=headers)
+        return Response(shown(find_run(run.pk, by=request.user)), status=202, headers=headers)
 
 
 class RunView(ApiView):
@@ -69,7 +71,7 @@ class RunView(ApiView):
         problem_statuses=(404,),
     )
     def get(self, request: Request, run_id: int) -> Response:
-        return Response(shown(find_run(run_id)))
+        return Response(shown(find_run(run_id, by=request.user)))
 
 
 class CancelRunView(ApiView):
@@ -86,8 +88,8 @@ class CancelRunView(ApiView):
     )
     def post(self, request: Request, run_id: int) -> Response:
         """Drafts, texts in review and approved pieces are withdrawn; what has left stays delivered."""
-        run = drafting.cancel(run=find_run(run_id), by=person(request))
-        return Response(shown(find_run(run.pk)))
+        run = drafting.cancel(run=find_run(run_id, by=request.user), by=person(request))
+        return Response(shown(find_run(run.pk, by=request.user)))
 
 
 class NoteInput(Input):
@@ -116,5 +118,7 @@ class ApproveCleanView(ApiView):
     def post(self, request: Request, run_id: int) -> Response:
         """Only if the campaign's review policy is `clean_together`."""
         sent = read(NoteInput, request)
-        result = review.approve_clean(run=find_run(run_id), by=person(request), note=sent["note"])
+        result = review.approve_clean(
+            run=find_run(run_id, by=request.user), by=person(request), note=sent["note"]
+        )
         return Response(CleanResult(result).data)

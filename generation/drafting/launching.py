@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from campaigns import briefs, consent, runs, schedules, segments
+from campaigns import brand_access, briefs, consent, runs, schedules, segments
 from campaigns.models import (
     Campaign,
     CampaignStatus,
@@ -74,6 +74,7 @@ def launch(
     Raises BriefIncomplete, LaunchRefused or NotAllowed; then nothing was stored.
     """
     may_launch(by)
+    brand_access.check(by, campaign.brand_id)
     if campaign.status in (CampaignStatus.ARCHIVED, CampaignStatus.PAUSED):
         label = CampaignStatus(campaign.status).label.lower()
         raise LaunchRefused(f"This campaign is {label}. Resume it, then launch.")

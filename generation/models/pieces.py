@@ -62,6 +62,8 @@ class Piece(models.Model):
 
     fields = models.JSONField(default=dict, blank=True)
     text_hash = models.CharField(max_length=64, blank=True, editable=False)
+    # What the writer wrote, of a text that a person changed since (edited_by is set): edits are shown against it.
+    written_fields = models.JSONField(default=dict, blank=True, db_default={}, editable=False)
     ledger = models.JSONField(
         default=list, blank=True
     )  # claim ledger: [{"label", "sources", "text", "logprob"}]

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from campaigns import brand_access
 from campaigns.models import ReviewPolicy, Run
 from generation import planting, transitions
 from generation.models import How, Outcome, Piece, Status
@@ -94,8 +95,9 @@ def decide_many(
             raise InvalidInput("Say which pieces to decide on.", field="piece_ids")
         piece_ids = queryset.order_by("pk").values_list("pk", flat=True)
     result = BulkResult()
+    closed = frozenset(brand_access.closed_to(by))
     for batch in _batches(piece_ids):
-        _decide_batch(batch, verdict, by, revisions or {}, reason, note, result)
+        _decide_batch(batch, verdict, by, revisions or {}, reason, note, result, closed)
     log.info("decided_many", verdict=verdict, by=by.pk, decided=result.decided, refused=len(result.refused))
     return result
 
@@ -121,6 +123,7 @@ def approve_clean(
     Raises PolicyForbids unless the campaign's review policy lets clean pieces be decided together.
     """
     rules.check_may(by, rules.REVIEW, "approve pieces")
+    brand_access.check(by, run.campaign.brand_id)
     if run.campaign.review_policy == ReviewPolicy.BY_SAMPLE:
         raise PolicyForbids(
             "This campaign approves by sample: draw one on the run's page, read it and pass it."
@@ -152,6 +155,7 @@ def _decide_batch(
     reason: str,
     note: str,
     result: BulkResult,
+    closed: frozenset[int],
 ) -> None:
     rows = (
         Piece.everything.filter(pk__in=ids)
@@ -165,6 +169,7 @@ def _decide_batch(
             "edited_by",
             "run__status",
             "run__campaign__review_policy",
+            "run__campaign__brand",
         )
         .select_for_update(of=("self",))
         .order_by("pk")
@@ -173,7 +178,11 @@ def _decide_batch(
     allowed: list[int] = []
     for piece in rows:
         seen.add(piece.pk)
-        obstacle = _obstacle(piece, verdict, by, revisions)
+        obstacle: DomainError | None = (
+            brand_access.NotYourBrand("The brand of this piece is kept to other people.")
+            if piece.run.campaign.brand_id in closed
+            else _obstacle(piece, verdict, by, revisions)
+        )
         if obstacle is None and piece.planted:
             outcome = Outcome.MISSED if verdict == "approve" else Outcome.CAUGHT
             planting.decide(piece, outcome, by=by, how=How.TOGETHER, note=note)

@@ -16,6 +16,8 @@ from generation import checking, drafting, planting, texts, transitions
 from generation.drafting import queueing
 from generation.models import Outcome, Piece, Status
 from generation.review import rules
+from generation.writer.types import Fields
+from generation.writer.types import Finding as Found
 from personalize.core.errors import InvalidInput
 
 MOST_STEER = 200
@@ -40,7 +42,7 @@ def edit(
     measure), StalePiece, NotInReview or RunCancelled.
     """
     rules.check_may(by, rules.EDIT, "edit texts")
-    piece = rules.seen(piece_id, revision)
+    piece = rules.seen(piece_id, revision, by=by)
     if piece.run.status == RunStatus.CANCELLED:
         raise rules.RunCancelled("The run of this piece was cancelled.")
     if piece.status not in (Status.IN_REVIEW, Status.APPROVED):
@@ -50,14 +52,10 @@ def edit(
     digest = texts.text_hash(new)
     if digest == piece.text_hash:
         return piece
-    said = texts.all_text(new)
     if piece.planted and not planting.still_faulty(piece, new):
         planting.decide(piece, Outcome.CAUGHT, by=by, note=note or "the fault was edited out")
         return piece
-    ledger = [row for row in piece.ledger if row["text"] in said]  # of the units that still stand
-    found = checking.findings_for(
-        fields=new, brief=piece.run.brief, channel=piece.channel, reader=piece.reader, ledger=ledger
-    )
+    ledger, found = _checked(piece, new)
     weights = checking.weigh(found)
     changes: dict[str, Any] = {
         "fields": new,
@@ -67,6 +65,8 @@ def edit(
         "blocking": weights.blocking,
         "warnings": weights.warnings,
     }
+    if piece.edited_by_id is None:
+        changes["written_fields"] = piece.fields
     if piece.status == Status.APPROVED:
         transitions.advance(
             piece,
@@ -83,6 +83,23 @@ def edit(
     return piece
 
 
+def check(*, piece: Piece, fields: Mapping[str, object], by: AbstractBaseUser) -> tuple[Fields, list[Found]]:
+    """What `edit` would keep and what it would find, without storing anything. Raises NotAllowed or InvalidInput."""
+    rules.check_may(by, rules.EDIT, "edit texts")
+    new = texts.shaped(channel=piece.channel, fields=fields)
+    return new, _checked(piece, new)[1]
+
+
+def _checked(piece: Piece, new: Fields) -> tuple[list[dict[str, Any]], list[Found]]:
+    """(the ledger of the units that still stand, what every rule finds in the new text)."""
+    said = texts.all_text(new)
+    ledger = [row for row in piece.ledger if row["text"] in said]
+    found = checking.findings_for(
+        fields=new, brief=piece.run.brief, channel=piece.channel, reader=piece.reader, ledger=ledger
+    )
+    return ledger, found
+
+
 @transaction.atomic
 def write_again(
     *, piece_id: int, revision: int, by: AbstractBaseUser, steer: str = "", queue: bool = True
@@ -96,7 +113,7 @@ def write_again(
     steer = " ".join(steer.split())
     if len(steer) > MOST_STEER:
         raise InvalidInput(f"The hint is longer than {MOST_STEER} characters.", field="steer")
-    piece = rules.seen(piece_id, revision)
+    piece = rules.seen(piece_id, revision, by=by)
     _check_steer(steer, piece)
     if piece.run.status == RunStatus.CANCELLED:
         raise rules.RunCancelled("The run of this piece was cancelled.")
@@ -126,7 +143,7 @@ def write_again(
 def reopen(*, piece_id: int, by: AbstractBaseUser, revision: int | None = None, note: str = "") -> Piece:
     """Take a decision back: an approved piece that is not on its way, or a rejected one, is in review again."""
     rules.check_may(by, rules.REVIEW, "take decisions back")
-    piece = rules.seen(piece_id, revision)
+    piece = rules.seen(piece_id, revision, by=by)
     if piece.status not in (Status.APPROVED, Status.REJECTED):
         label = Status(piece.status).label.lower()
         raise rules.NotInReview(f"This piece is {label}: there is no decision on it to take back.")
@@ -138,7 +155,7 @@ def reopen(*, piece_id: int, by: AbstractBaseUser, revision: int | None = None, 
 def withdraw(*, piece_id: int, by: AbstractBaseUser, note: str = "") -> Piece:
     """Take a piece out for good. One that is on its way or delivered raises InvalidTransition."""
     rules.check_may(by, rules.REVIEW, "withdraw pieces")
-    piece = rules.seen(piece_id)
+    piece = rules.seen(piece_id, by=by)
     if piece.planted:
         planting.decide(piece, Outcome.VOID, by=by, note=note)
         return piece
@@ -150,7 +167,7 @@ def withdraw(*, piece_id: int, by: AbstractBaseUser, note: str = "") -> Piece:
 def retry(*, piece_id: int, by: AbstractBaseUser, queue: bool = True) -> Piece:
     """Give a piece whose writing failed back to the writer. One whose delivery failed is delivery's to retry."""
     rules.check_may(by, rules.LAUNCH, "have failed pieces written again")
-    piece = rules.seen(piece_id)
+    piece = rules.seen(piece_id, by=by)
     if piece.status != Status.FAILED or piece.approved_hash:
         raise rules.NotInReview("Only pieces whose writing failed can be given back to the writer.")
     transitions.advance(

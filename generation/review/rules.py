@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 
+from campaigns import brand_access
 from campaigns.models import RunStatus
 from generation import transitions
 from generation.models import Piece, Status
@@ -86,11 +87,15 @@ def can_edit(piece: Piece, by: AbstractBaseUser) -> bool:
     )
 
 
-def seen(piece_id: int, revision: int | None = None) -> Piece:
-    """The piece as the person saw it. StalePiece if it is gone or, given a revision, has another text by now."""
-    piece = Piece.everything.select_related("run").filter(pk=piece_id).first()
+def seen(piece_id: int, revision: int | None = None, *, by: AbstractBaseUser) -> Piece:
+    """The piece as the person saw it. StalePiece if it is gone or, given a revision, has another text by now.
+
+    NotYourBrand if its brand is kept to others.
+    """
+    piece = Piece.everything.select_related("run__campaign").filter(pk=piece_id).first()
     if piece is None:
         raise transitions.StalePiece("This piece is gone: its reader was erased.")
+    brand_access.check(by, piece.run.campaign.brand_id)
     if revision is not None and piece.revision != revision:
         raise transitions.StalePiece(
             f"Piece {piece_id} has a new text since you opened it. Read the new text, then decide."

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from campaigns import brand_access
 from campaigns.models import ReviewPolicy, Run, RunStatus
 from generation import drafting, transitions
 from generation.models import (
@@ -108,6 +109,18 @@ def sample_ids(stratum: SampleStratum) -> list[int]:
     return [read.piece_id for read in reads if read.reading != Reading.GONE]
 
 
+def drawn_in(piece: Piece) -> SampleStratum | None:
+    """The group being read for whose sample this text was drawn: whoever changes the text fails that group."""
+    draws = SampleDraw.objects.filter(
+        piece_id=piece.pk,
+        revision=piece.revision,
+        stratum__state=StratumState.OPEN,
+        place__lte=F("stratum__sample_size"),
+    )
+    found = draws.select_related("stratum").order_by("-pk").first()
+    return found.stratum if found else None
+
+
 def as_drawn_count(stratum: SampleStratum) -> int:
     """How many pieces passing this group would approve at this moment."""
     return _whole(stratum).count()
@@ -122,6 +135,7 @@ def draw(*, run: Run, by: AbstractBaseUser, promise: Promise, taste_counts: bool
     rules.check_may(by, rules.REVIEW, "draw a sample to approve by")
     with transaction.atomic():
         run = Run.objects.select_for_update(of=("self",)).select_related("campaign__segment").get(pk=run.pk)
+        brand_access.check(by, run.campaign.brand_id)
         _check_run(run)
         if open_plan(run):
             raise PlanOpen(
@@ -149,7 +163,7 @@ def pass_group(*, stratum_id: int, by: AbstractBaseUser, note: str = "") -> Pass
     """
     rules.check_may(by, rules.REVIEW, "approve pieces")
     with transaction.atomic():
-        stratum, standing = _undecided(stratum_id)
+        stratum, standing = _undecided(stratum_id, by)
         plan = stratum.plan
         _check_run(plan.run)
         if standing.is_broken:
@@ -211,7 +225,7 @@ def fail_group(*, stratum_id: int, by: AbstractBaseUser, note: str = "", write_a
     """
     rules.check_may(by, rules.REVIEW, "fail a group")
     with transaction.atomic():
-        stratum, standing = _undecided(stratum_id)
+        stratum, standing = _undecided(stratum_id, by)
         run = stratum.plan.run
         if not standing.is_broken and not note.strip():
             raise InvalidInput("No drawn piece was bad: say in the note why this group fails.", field="note")
@@ -249,7 +263,7 @@ def drop(*, plan_id: int, by: AbstractBaseUser, note: str = "") -> int:
                 "This plan is closed: every group of it was decided, or it was dropped before."
             )
         for pk in found:
-            stratum, standing = _undecided(pk)
+            stratum, standing = _undecided(pk, by)
             if standing.is_broken:
                 failed += 1
                 why = f"Failed, {standing.why_broken}."
@@ -278,7 +292,7 @@ def _check_run(run: Run) -> None:
         raise rules.RunCancelled("This run was cancelled.")
 
 
-def _undecided(stratum_id: int) -> tuple[SampleStratum, Standing]:
+def _undecided(stratum_id: int, by: AbstractBaseUser) -> tuple[SampleStratum, Standing]:
     """The group, locked with all its pieces, and its standing as it cannot change any more before the commit."""
     stratum = (
         SampleStratum.objects.select_for_update(of=("self",))
@@ -288,6 +302,7 @@ def _undecided(stratum_id: int) -> tuple[SampleStratum, Standing]:
     )
     if stratum is None:
         raise AlreadyDecided("There is no such group.")
+    brand_access.check(by, stratum.plan.run.campaign.brand_id)
     if stratum.state != StratumState.OPEN:
         label = StratumState(stratum.state).label.lower()
         raise AlreadyDecided(f"This group was decided before: {label}, by {stratum.decided_by_name}.")

@@ -23,7 +23,7 @@ def approve(
     Raises NotAllowed, StalePiece, NotInReview, Blocked or OwnEdit; then nothing changed.
     """
     rules.check_may(by, rules.REVIEW, "approve pieces")
-    piece = rules.seen(piece_id, revision)
+    piece = rules.seen(piece_id, revision, by=by)
     if obstacle := rules.obstacle_of(piece, by):
         raise obstacle
     hasty = reading.is_hasty(piece.fields, seconds)
@@ -61,7 +61,7 @@ def reject(
     """
     rules.check_may(by, rules.REVIEW, "reject pieces")
     check_reason(reason)
-    piece = rules.seen(piece_id, revision)
+    piece = rules.seen(piece_id, revision, by=by)
     if piece.status != Status.IN_REVIEW:
         label = Status(piece.status).label.lower()
         raise rules.NotInReview(f"This piece is {label}: only pieces in review can be rejected.")

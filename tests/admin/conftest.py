@@ -16,6 +16,7 @@ from campaigns.models import ReviewPolicy
 from delivery.management.commands import setup_roles
 from generation.models import PieceEvent, Status
 from tests import factories
+from tests.admin.chromium import browser, open_desk, scene  # noqa: F401  fixtures
 
 ROLES = ("Writers", "Reviewers", "Senders", "Operators", "Leads")
 

@@ -8,12 +8,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
 
 from generation import review
+from generation.admin import seen
 from generation.models import Piece, Status
 from tests import factories
 
@@ -100,7 +104,7 @@ def confirmation(client: Client, url: str, action: str, ids: list[int], across: 
     data = {"action": action, "index": "0", "select_across": str(across), "_selected_action": ids}
     response = client.post(url, data)
     assert response.status_code == 200, response
-    return {**data, "fingerprint": response.context["fingerprint"], "page": response.content.decode()}
+    return {**data, "seen": response.context["seen"], "page": response.content.decode()}
 
 
 def test_bulk_approves_a_selection_with_a_result_for_each(
@@ -131,14 +135,48 @@ def test_bulk_over_everything_that_matches(client_of: ClientOf, world: SimpleNam
     assert Piece.objects.get(pk=world.piece.pk).status == Status.IN_REVIEW
 
 
-def test_a_set_that_changed_is_asked_about_again(client_of: ClientOf, world: SimpleNamespace) -> None:
+def test_what_was_shown_is_what_is_decided(
+    client_of: ClientOf, world: SimpleNamespace, roles: dict[str, User]
+) -> None:
+    """What came since stays, what was edited since stays and is named with the reason; the rest is decided."""
+    edited, blocked, last = (factories.PieceFactory(run=world.run) for _ in range(3))
     client = client_of("Reviewers")
     data = confirmation(client, LIST, "approve_all", [world.piece.pk], across=1)
-    data.pop("page")
-    factories.PieceFactory(run=world.run)  # arrived between the page and the click
+    assert "Approve 4 pieces?" in data.pop("page")
+    late = factories.PieceFactory(run=world.run)  # arrived between the page and the click
+    fields = {**edited.fields, "subject": "Something else"}
+    review.edit(piece_id=edited.pk, revision=1, fields=fields, by=roles["Writers"])
+    Piece.objects.filter(pk=blocked.pk).update(blocking=1)
     response = client.post(LIST, data)
-    assert "changed since you looked" in told(response) and b"Approve 2 pieces?" in response.content
-    assert not Piece.objects.filter(status=Status.APPROVED).exclude(pk=world.approved.pk).exists()
+    assert "2 approved, 1 had changed, 1 blocked by findings." in told(response)
+    page = response.content.decode()
+    assert "has a new text since you saw it" in page and f"/piece/{edited.pk}/change/" in page
+    approved = set(Piece.objects.filter(status=Status.APPROVED).values_list("pk", flat=True))
+    assert approved == {world.approved.pk, world.piece.pk, last.pk}
+    assert late.pk not in approved
+
+
+def test_what_was_shown_is_for_one_person_and_cannot_be_made_up(
+    client_of: ClientOf, world: SimpleNamespace, roles: dict[str, User]
+) -> None:
+    client = client_of("Reviewers")
+    data = confirmation(client, LIST, "approve_all", [world.piece.pk])
+    for field in ("x", data["seen"][:-2], seen.packed({world.piece.pk: 1}, roles["superuser"])):
+        response = client.post(LIST, {**data, "seen": field})
+        assert "Look again" in told(response) and b"Approve 1 piece?" in response.content
+    assert Piece.objects.get(pk=world.piece.pk).status == Status.IN_REVIEW
+
+
+@given(st.dictionaries(st.integers(1, 2**40), st.integers(0, 2**31 - 1), max_size=50))
+def test_what_was_shown_comes_back_as_it_was(revisions: dict[int, int]) -> None:
+    person = User(pk=7)
+    assert seen.unpacked(seen.packed(revisions, person), person) == revisions
+
+
+def test_many_fit_into_a_form() -> None:
+    person = User(pk=7)
+    field = seen.packed({3 * n + n % 7: 1 + n % 2 for n in range(seen.MOST)}, person)
+    assert len(field) < 3_000_000  # DATA_UPLOAD_MAX_MEMORY_SIZE is 10 MB
 
 
 def test_a_fingerprint_knows_texts(world: SimpleNamespace) -> None:
@@ -155,18 +193,17 @@ def test_bulk_rejection_needs_a_reason(client_of: ClientOf, world: SimpleNamespa
     assert "1 rejected" in told(client.post(LIST, {**data, "reason": "voice"}))
 
 
-def test_only_reviewers_decide_in_bulk(client_of: ClientOf, world: SimpleNamespace) -> None:
+def test_only_reviewers_decide_in_bulk(
+    client_of: ClientOf, world: SimpleNamespace, roles: dict[str, User]
+) -> None:
     data = {
         "action": "approve_all",
         "index": "0",
         "select_across": "1",
         "_selected_action": [world.piece.pk],
-        "fingerprint": review.fingerprint(
-            dict(Piece.objects.filter(status=Status.IN_REVIEW).values_list("pk", "revision"))
-        ),
     }
     for role in ("Writers", "Senders", "Operators"):
-        client_of(role).post(LIST, data)
+        client_of(role).post(LIST, {**data, "seen": seen.packed({world.piece.pk: 1}, roles[role])})
         assert Piece.objects.get(pk=world.piece.pk).status == Status.IN_REVIEW, role
 
 

@@ -63,13 +63,26 @@ def tried(action: rights.Action, piece: Piece, by: Any) -> str:
         return said
 
 
+# Whose the brand of the piece is: everybody's, kept to all of these people, kept to somebody else.
+OBJECTS = ("open", "theirs", "others")
+
+
+def keep(piece: Piece, kept: str, people: dict[str, Any]) -> None:
+    brand = piece.run.campaign.brand
+    brand.only_for.set({"open": [], "theirs": people.values(), "others": [UserFactory()]}[kept])
+
+
+@pytest.mark.parametrize("kept", OBJECTS)
 @pytest.mark.parametrize("action", rights.ACTIONS, ids=lambda action: action.name)
-def test_every_cell(action: rights.Action, people: dict[str, Any]) -> None:
+def test_every_cell(action: rights.Action, kept: str, people: dict[str, Any]) -> None:
     wrong = {}
     for status in Status:
         piece = piece_in(status, action)
+        keep(piece, kept, people)
         for role, by in people.items():
-            allowed = role == "superuser" or (role != "nobody" and rights_table.may(role, action))
+            allowed = role == "superuser" or (
+                role != "nobody" and kept != "others" and rights_table.may(role, action)
+            )
             expected = "not allowed" if not allowed else str(action.to.get(status, "nothing to do"))
             if (got := tried(action, piece, by)) != expected:
                 wrong[role, str(status)] = f"{got}, not {expected}"
@@ -87,8 +100,8 @@ def test_no_cell_is_unlisted() -> None:
     for action in rights.ACTIONS:
         for was, to in action.to.items():
             assert to in transitions.TRANSITIONS[was] or was == to, (action.name, was, to)
-    cells = list(itertools.product(ROLES, listed, Status))
-    assert len(cells) == len(ROLES) * len(rights.ACTIONS) * len(Status) == 8 * 9 * 10
+    cells = list(itertools.product(ROLES, listed, Status, OBJECTS))
+    assert len(cells) == 8 * 9 * 10 * 3
 
 
 def test_write_review_send_and_administer_are_apart() -> None:

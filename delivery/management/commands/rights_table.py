@@ -50,6 +50,10 @@ def document() -> str:
         "→ and a state: it may be done, and that is what the piece becomes. ✗: the role lacks the permission.",
         "·: no role can do it, in this state there is nothing to do. A planted piece can only be withdrawn.",
         "",
+        "A brand may be kept to some people (its page, *Whose it is…*). Of its pieces, nobody else sees any and every",
+        "cell of theirs is ✗, superusers excepted; to those people and for every other brand the tables hold as they",
+        "stand. The same test calls every cell on a piece of a brand that is kept to others.",
+        "",
         "| action | asks for | besides |",
         "|---|---|---|",
     ]

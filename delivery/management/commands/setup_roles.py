@@ -73,6 +73,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         *(f"campaigns.{verb}_traitrule" for verb in ("add", "change", "delete")),
         *(f"campaigns.{verb}_attributedefinition" for verb in ("add", "change", "delete")),
         "generation.promote_modelversion",
+        "campaigns.assign_brand",
         *(f"core.{verb}_apikey" for verb in ("add", "change", "view")),
         *(f"delivery.{verb}_webhookendpoint" for verb in ("add", "change", "delete", "view", "replay")),
         "delivery.view_webhookmessage",

@@ -72,5 +72,29 @@
     }
   });
 
+  // The server's checks while somebody types: the same rules as on saving, a moment after the last key.
+  const form = $("edit-form");
+  const live = $("live");
+  if (form && live) {
+    let waiting = 0;
+    let asked = 0;
+    const check = async () => {
+      const mine = ++asked;
+      try {
+        const answer = await fetch(live.dataset.source, { method: "POST", body: new FormData(form), credentials: "same-origin" });
+        if (answer.ok && mine === asked) live.innerHTML = await answer.text(); // our own template, escaped there
+      } catch {
+        live.textContent = "";
+      }
+    };
+    const later = (delay) => {
+      clearTimeout(waiting);
+      waiting = setTimeout(check, delay);
+    };
+    form.addEventListener("input", () => later(500));
+    $("edit").addEventListener("toggle", () => $("edit").open && later(0));
+    if ($("edit").open) later(0);
+  }
+
   window.addEventListener("pageshow", () => (sent = false));
 })();
