@@ -265,10 +265,10 @@ def find(slug: str, *, by: brand_access.Person) -> Campaign:
     return found
 
 
-def _locked(slug: str) -> dict[str, Any]:
+def _locked(slug: str, by: brand_access.Person) -> dict[str, Any]:
     """What GET answers, with the row locked until the change is done."""
     Campaign.objects.select_for_update().filter(slug=slug).first()
-    return dict(CampaignOutput(find(slug)).data)
+    return dict(CampaignOutput(find(slug, by=by)).data)
 
 
 class CampaignQuery(ListQuery):
@@ -343,7 +343,7 @@ class CampaignView(ApiView):
         """Runs that are open keep the brief they were launched with. With If-Match only the version you saw is
         changed; the answer has the new ETag."""
         campaign = find(slug, by=request.user)
-        preconditions.check(request.headers, lambda: _locked(slug), may_be_required=True)
+        preconditions.check(request.headers, lambda: _locked(slug, request.user), may_be_required=True)
         saving.change(campaign_id=campaign.pk, sent=read(CampaignChange, request), by=person(request))
         changed = CampaignOutput(find(slug, by=request.user)).data
         return Response(changed, headers={"ETag": preconditions.etag(changed)})

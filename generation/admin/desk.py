@@ -19,8 +19,8 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_GET, require_POST
 
 from generation import checking, faults, planting, review
-from generation.admin import parts, texts
-from generation.admin.queue import MANY, RISKIEST_FIRST, TONE, QueuePage, narrowed, rule_in_words
+from generation.admin import by_kind, parts, texts
+from generation.admin.queue import MANY, NARROW, RISKIEST_FIRST, TONE, QueuePage, narrowed, rule_in_words
 from generation.models import Finding, Outcome, Piece, PieceEvent, Plant, RejectReason, Severity, Status
 from generation.review import editing, reading, sampling
 from generation.transitions import StalePiece
@@ -79,6 +79,7 @@ class DeskPage(QueuePage):
 
     def pages(self) -> list[URLPattern]:
         return [
+            self.at("kinds/", self.kinds, "generation_piece_kinds"),
             self.at("<int:pk>/approve/", self.approve, "generation_piece_approve"),
             self.at("<int:pk>/reject/", self.reject, "generation_piece_reject"),
             self.at("<int:pk>/edit/", self.edit, "generation_piece_edit"),
@@ -89,6 +90,21 @@ class DeskPage(QueuePage):
         ]
 
     # -- reading ---------------------------------------------------------------------------------
+
+    @method_decorator(require_GET)
+    def kinds(self, request: HttpRequest) -> HttpResponse:
+        """The queue, or what the filters in the address leave of it, in groups of like texts."""
+        need(request, "generation.view_piece")
+        chosen = urlencode({name: request.GET[name] for name in NARROW if request.GET.get(name)})
+        found = by_kind.groups(narrowed(self.get_queryset(request), QueryDict(chosen)))
+        context = self.frame(
+            request,
+            title="By kind",
+            back=reverse("admin:generation_piece_changelist") + (f"?{chosen}" if chosen else ""),
+            filters=urlencode({FILTERS_VAR: chosen}) if chosen else "",
+            **found,
+        )
+        return TemplateResponse(request, "admin/generation/piece/kinds.html", context)
 
     @method_decorator(require_GET)
     def change_view(
@@ -332,8 +348,6 @@ class DeskPage(QueuePage):
 def _filters(request: HttpRequest) -> str:
     """The list's address parameters that this desk walks through, cleaned to the known names."""
     raw = request.POST.get(FILTERS_VAR) or request.GET.get(FILTERS_VAR) or ""
-    from generation.admin.queue import NARROW
-
     given = QueryDict(raw[:1000])
     return urlencode({name: given[name] for name in NARROW if given.get(name)})
 

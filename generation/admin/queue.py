@@ -276,6 +276,9 @@ class QueuePage(Page):
             "chips": _chips(request),
             "sample_url": _sample_url(request),
             "first_url": self._first_url(request),
+            "groups_url": reverse("admin:generation_piece_kinds")
+            + "?"
+            + urlencode({name: request.GET[name] for name in NARROW if request.GET.get(name)}),
         }
         return super().changelist_view(request, {**(extra_context or {}), **context})
 

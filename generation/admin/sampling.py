@@ -201,7 +201,7 @@ class SamplePlanPage(ReadOnlyPage):
         if attempt(request, deed, done=""):
             log(request, run, f"Sample drawn: plan {made[0].pk}, {sample_shown.promise_words(made[0])}.")
             messages.success(request, "Drawn. Read the pieces of each group; the page shows how far you are.")
-        return HttpResponseRedirect(_of_run(request, pk))
+        return HttpResponseRedirect(_of_run(pk))
 
     @method_decorator(require_http_methods(["GET", "POST"]))
     def pass_group(self, request: HttpRequest, pk: int) -> HttpResponse:

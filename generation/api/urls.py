@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from generation.api import audit, deciding, experiments, metrics, pieces, runs
+from generation.api import audit, deciding, experiments, metrics, pieces, runs, sampling
 from personalize.core.metrics import register
 
 register("pieces", metrics.pieces)
@@ -14,6 +14,9 @@ urlpatterns = [
     path("runs/<int:run_id>/cancel", runs.CancelRunView.as_view(), name="api-run-cancel"),
     path("runs/<int:run_id>/approve-clean", runs.ApproveCleanView.as_view(), name="api-run-approve-clean"),
     path("runs/<int:run_id>/pieces", pieces.RunPiecesView.as_view(), name="api-run-pieces"),
+    path("runs/<int:run_id>/sample", sampling.RunSampleView.as_view(), name="api-run-sample"),
+    path("sample-groups/<int:group_id>/decide", sampling.DecideGroupView.as_view(), name="api-sample-group"),
+    path("samples/<int:plan_id>/drop", sampling.DropSampleView.as_view(), name="api-sample-drop"),
     path("audit", audit.AuditView.as_view(), name="api-audit"),
     path("pieces", pieces.PiecesView.as_view(), name="api-pieces"),
     path("pieces/decide", deciding.DecideView.as_view(), name="api-decide"),

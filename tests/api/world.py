@@ -12,15 +12,18 @@ from campaigns import people
 from campaigns.models import Campaign, Profile, Run
 from delivery import exports
 from delivery.models import Delivery, WebhookEndpoint
-from generation.models import Piece
+from generation.models import Piece, SamplePlan, SampleStratum
 from tests.factories import (
     AttributeDefinitionFactory,
     CampaignFactory,
     DeliveryFactory,
     ExportFileFactory,
+    PieceEventFactory,
     PieceFactory,
     ProductFactory,
     RunFactory,
+    SamplePlanFactory,
+    SampleStratumFactory,
     SuperuserFactory,
     WebhookEndpointFactory,
     WebhookMessageFactory,
@@ -38,6 +41,9 @@ class World:
     approved: Piece
     delivery: Delivery
     webhook: WebhookEndpoint
+    sampled: Run
+    plan: SamplePlan
+    stratum: SampleStratum
 
 
 def make_world() -> World:
@@ -56,6 +62,14 @@ def make_world() -> World:
     ProductFactory(sku="POT-6")
     webhook = WebhookEndpointFactory()
     WebhookMessageFactory(endpoint=webhook, status="dead")
+    sampled = RunFactory(
+        campaign=CampaignFactory(slug="sampled", brand=campaign.brand, review_policy="by_sample")
+    )
+    PieceFactory(run=sampled, profile=readers[0])
+    drawn = PieceFactory(run=run, profile=readers[1], channel="sms", status="approved")
+    plan = SamplePlanFactory(run=RunFactory(campaign=sampled.campaign))
+    stratum = SampleStratumFactory(plan=plan, piece=drawn)
+    PieceEventFactory(piece=drawn, from_status="in_review", to_status="approved", text_hash=drawn.text_hash)
     return World(
         profile=readers[0],
         campaign=campaign,
@@ -64,6 +78,9 @@ def make_world() -> World:
         approved=PieceFactory(run=run, profile=readers[1], status="approved"),
         delivery=DeliveryFactory(piece=PieceFactory(run=run, profile=readers[2], status="delivered")),
         webhook=webhook,
+        sampled=sampled,
+        plan=plan,
+        stratum=stratum,
     )
 
 
@@ -188,6 +205,14 @@ OPERATIONS = [
         lambda w: (f"pieces/{w.piece.pk}", None)),
     _op("decide_pieces", "POST pieces/decide", "pieces:review", "generation.review_piece", 200,
         lambda w: ("pieces/decide", {"verdict": "approve", "pieces": [{"id": w.piece.pk, "revision": 1}]})),
+    _op("get_sample", "GET runs/<int:run_id>/sample", "pieces:read", "generation.view_piece", 200,
+        lambda w: (f"runs/{w.sampled.pk}/sample?confidence=90", None)),
+    _op("draw_sample", "POST runs/<int:run_id>/sample", "pieces:review", "generation.review_piece", 201,
+        lambda w: (f"runs/{w.sampled.pk}/sample", {"confidence": "90", "bad_in_100": "10"})),
+    _op("decide_sample_group", "POST sample-groups/<int:group_id>/decide", "pieces:review", "generation.review_piece",
+        200, lambda w: (f"sample-groups/{w.stratum.pk}/decide", {"verdict": "pass", "note": "good"})),
+    _op("drop_sample", "POST samples/<int:plan_id>/drop", "pieces:review", "generation.review_piece", 200,
+        lambda w: (f"samples/{w.plan.pk}/drop", {"note": "other numbers"})),
     _op("approve_piece", "POST pieces/<int:piece_id>/approve", "pieces:review", "generation.review_piece", 200,
         lambda w: (f"pieces/{w.piece.pk}/approve", {"revision": 1})),
     _op("reject_piece", "POST pieces/<int:piece_id>/reject", "pieces:review", "generation.review_piece", 200,
