@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import reverse
 
 from generation import texts as pieces_texts
 from generation.admin import texts
+from generation.admin.queue import NARROW, QueuePage, narrowed
 from generation.models import Piece
 from generation.review import kinds
+from personalize.core.admin_pages import need
 
 MOST = 800  # pieces compared, the riskiest; more would take longer than a page may
 OUTLIERS = 3
+
+
+def page(of: QueuePage, request: HttpRequest) -> HttpResponse:
+    """The queue, or what the filters in the address leave of it, in groups of like texts."""
+    need(request, "generation.view_piece")
+    chosen = urlencode({name: request.GET[name] for name in NARROW if request.GET.get(name)})
+    context = of.frame(
+        request,
+        title="By kind",
+        back=reverse("admin:generation_piece_changelist") + (f"?{chosen}" if chosen else ""),
+        filters=urlencode({"_changelist_filters": chosen}) if chosen else "",
+        **groups(narrowed(of.get_queryset(request), QueryDict(chosen))),
+    )
+    return TemplateResponse(request, "admin/generation/piece/kinds.html", context)
 
 
 def groups(pieces: QuerySet[Piece]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,7 +20,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_GET, require_POST
 
 from generation import checking, faults, planting, review
-from generation.admin import by_kind, parts, texts
+from generation.admin import brand_trial, by_kind, parts, texts
 from generation.admin.queue import MANY, NARROW, RISKIEST_FIRST, TONE, QueuePage, narrowed, rule_in_words
 from generation.models import Finding, Outcome, Piece, PieceEvent, Plant, RejectReason, Severity, Status
 from generation.review import editing, reading, sampling
@@ -79,7 +80,8 @@ class DeskPage(QueuePage):
 
     def pages(self) -> list[URLPattern]:
         return [
-            self.at("kinds/", self.kinds, "generation_piece_kinds"),
+            self.at("kinds/", require_GET(partial(by_kind.page, self)), "generation_piece_kinds"),
+            self.at("try/<int:pk>/", require_GET(partial(brand_trial.page, self)), "generation_brand_try"),
             self.at("<int:pk>/approve/", self.approve, "generation_piece_approve"),
             self.at("<int:pk>/reject/", self.reject, "generation_piece_reject"),
             self.at("<int:pk>/edit/", self.edit, "generation_piece_edit"),
@@ -90,21 +92,6 @@ class DeskPage(QueuePage):
         ]
 
     # -- reading ---------------------------------------------------------------------------------
-
-    @method_decorator(require_GET)
-    def kinds(self, request: HttpRequest) -> HttpResponse:
-        """The queue, or what the filters in the address leave of it, in groups of like texts."""
-        need(request, "generation.view_piece")
-        chosen = urlencode({name: request.GET[name] for name in NARROW if request.GET.get(name)})
-        found = by_kind.groups(narrowed(self.get_queryset(request), QueryDict(chosen)))
-        context = self.frame(
-            request,
-            title="By kind",
-            back=reverse("admin:generation_piece_changelist") + (f"?{chosen}" if chosen else ""),
-            filters=urlencode({FILTERS_VAR: chosen}) if chosen else "",
-            **found,
-        )
-        return TemplateResponse(request, "admin/generation/piece/kinds.html", context)
 
     @method_decorator(require_GET)
     def change_view(

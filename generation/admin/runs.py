@@ -20,7 +20,7 @@ from campaigns import brand_access, briefs, runs
 from campaigns.models import Campaign, ReviewPolicy, Run, RunStatus, RunTrigger
 from campaigns.models.channels import AD_CHANNELS
 from generation import drafting, review
-from generation.admin import seen
+from generation.admin import run_numbers, seen
 from generation.admin.experiments import experiment
 from generation.admin.launching import forecast
 from generation.admin.queue import rule_in_words
@@ -101,6 +101,7 @@ class RunPage(ReadOnlyPage):
         return [
             self.at("launch/<int:pk>/", self.launch, "campaigns_campaign_launch"),
             self.at("experiment/<int:pk>/", self.experiment, "campaigns_campaign_experiment"),
+            self.at("<int:pk>/numbers/", self.numbers, "campaigns_run_numbers"),
             self.at("<int:pk>/progress/", self.progress, "campaigns_run_progress"),
             self.at("<int:pk>/pause/", self.pause, "campaigns_run_pause"),
             self.at("<int:pk>/resume/", self.resume, "campaigns_run_resume"),
@@ -168,6 +169,13 @@ class RunPage(ReadOnlyPage):
                 if found.counts[status]
             ],
         }
+
+    @method_decorator(require_GET)
+    def numbers(self, request: HttpRequest, pk: int) -> HttpResponse:
+        need(request, "campaigns.view_run", "generation.view_piece")
+        run = self.load(request, pk)
+        context = self.frame(request, title="The run in numbers", run=run, **run_numbers.numbers(run))
+        return TemplateResponse(request, "admin/campaigns/run/numbers.html", context)
 
     @method_decorator(require_GET)
     def progress(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -60,6 +60,7 @@ def rows(world: SimpleNamespace) -> dict[str, int]:
         "campaigns_suppression": world.suppression.pk,
         "campaigns_import": world.importing.pk,
         "generation_piece": world.piece.pk,
+        "generation_brand_try": world.brand.pk,
         "generation_sampleplan": world.plan.pk,
         "generation_sampleplan_of_run": world.run.pk,
         "generation_sampleplan_draw": world.run.pk,

@@ -21,6 +21,8 @@ NOT = None  # the method does not exist there: 405
 # name -> (who may GET, who may POST). Written by hand: the code must agree with it, not make it.
 MAY: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {
     "generation_piece_kinds": (ALL, NOT),
+    "generation_brand_try": (ALL, NOT),
+    "campaigns_run_numbers": (ALL, NOT),
     "generation_piece_approve": (NOT, frozenset({R})),
     "generation_piece_reject": (NOT, frozenset({R})),
     "generation_piece_write_again": (NOT, frozenset({R})),

@@ -1,4 +1,4 @@
-"""Reviewing at volume in a real Chromium: thirty pieces by keyboard, five thousand at once, samples passed and failed."""
+"""Reviewing at volume in a real Chromium: thirty by keyboard, five thousand at once, samples passed and failed."""
 
 from __future__ import annotations
 
