@@ -15,8 +15,9 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from run_support import scratch_database, timed
@@ -70,17 +71,9 @@ FROM generation_piece WHERE id > %s
 class Measured:
     name: str
     seconds: list[float] = field(default_factory=list)
+    worked: list[float] = field(default_factory=list)  # of a processor: this process and its database backend
     queries: set[int] = field(default_factory=set)
     slowest: tuple[float, str] = (0.0, "")
-
-    @property
-    def p95(self) -> float:
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
 
 
 # A page: the request with this number as (method, address, query or body).
@@ -160,30 +153,50 @@ def copied(template: str, model: Any, source: str, **changes: str) -> str:
     )
 
 
-def measure(client: Any, pages: dict[str, Ask], times: int) -> list[Measured]:
+def worked_seconds(backend: int) -> float:
+    """Processor time of this process and of its database backend, where that runs on this machine.
+
+    On a machine that does other work beside, the clock says how long somebody waited and this what it took.
+    """
+    own = time.process_time()
+    try:
+        own += int(Path(f"/proc/{backend}/schedstat").read_text().split()[0]) / 1e9
+    except (OSError, ValueError):
+        return own
+    return own
+
+
+def p95(numbers: list[float]) -> float:
+    return sorted(numbers)[min(len(numbers) - 1, round(0.95 * len(numbers)))]
+
+
+def measure(client: Any, pages: dict[str, Ask], times: int) -> Iterator[Measured]:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    found = []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
     for name, ask in pages.items():
         row = Measured(name)
         for turn in range(times + 2):
             method, url, body = ask(turn)
-            began = time.perf_counter()
+            worked, began = worked_seconds(backend), time.perf_counter()
             response = getattr(client, method)(url, body)
             _ = response.content
             seconds = time.perf_counter() - began
+            worked = worked_seconds(backend) - worked
             assert response.status_code in (200, 302), (name, url, response.status_code)
             if turn >= 2:  # the first two fill caches of templates and plans
                 row.seconds.append(seconds)
+                row.worked.append(worked)
         for turn in range(times + 2, times + 5):  # queries are counted apart: keeping them costs time
             method, url, body = ask(turn)
             with CaptureQueriesContext(connection) as captured:
                 getattr(client, method)(url, body)
             row.queries.add(len(captured))
             row.slowest = max([row.slowest, *((float(q["time"]), q["sql"]) for q in captured)])
-        found.append(row)
-    return found
+        yield row
 
 
 def pages(table: Table) -> dict[str, Ask]:
@@ -224,6 +237,9 @@ def pages(table: Table) -> dict[str, Ask]:
         ),
         "desk, approve": decide("approve"),
         "desk, reject": decide("reject"),
+        "by kind": get(f"{queue}kinds/"),
+        "run in numbers": get(f"/admin/campaigns/run/{run}/numbers/"),
+        "today": get("/admin/"),
         "run": get(f"/admin/campaigns/run/{run}/change/"),
         "runs": get("/admin/campaigns/run/"),
     }  # fmt: skip
@@ -251,7 +267,7 @@ def bulk_decision(client: Any, table: Table) -> None:
         asked = client.post(url, body)
         between = time.perf_counter()
         count = asked.context["counted"]["total"]
-        done = client.post(url, {**body, "fingerprint": asked.context["fingerprint"]}, follow=True)
+        done = client.post(url, {**body, "seen": asked.context["seen"]}, follow=True)
         ended = time.perf_counter()
         told = [str(m) for m in done.context["messages"]]
         seconds = f"asked {between - began:6.2f} s   decided {ended - between:6.2f} s"
@@ -276,19 +292,28 @@ def main(pieces: int, times: int, explain: bool) -> int:
         with timed(f"make {pieces:,} pieces with their readers", pieces):
             table.grow(pieces)
         print(f"\nserver time over {times} requests each, queries with {pieces:,} and with {few:,} pieces")
-        print(f"{'page':<44} {'median':>9} {'p95':>9} {'most':>9}   queries")
-        bad = False
+        print(f"{'':<44} {'clock':>9} {'':>9} {'processor':>9}")
+        print(f"{'page':<44} {'median':>9} {'p95':>9} {'median':>9} {'p95':>9}   queries")
+        bad = heavier = False
         for row in measure(client, pages(table), times):
             constant = row.queries == small[row.name] and len(row.queries) == 1
-            slow = max(row.median, row.p95) > GOAL
+            slow = p95(row.seconds) > GOAL
+            heavy = p95(row.worked) > GOAL
             bad |= slow or not constant
+            heavier |= heavy
+            figures = (
+                statistics.median(row.seconds),
+                p95(row.seconds),
+                statistics.median(row.worked),
+                p95(row.worked),
+            )
             print(
-                f"{row.name:<44} {row.median * 1000:6.0f} ms {row.p95 * 1000:6.0f} ms "
-                f"{max(row.seconds) * 1000:6.0f} ms   {sorted(row.queries)} {sorted(small[row.name])}"
-                f"{'  SLOW' if slow else ''}{'' if constant else '  GROWS'}",
+                f"{row.name:<44} {' '.join(f'{1000 * figure:6.0f} ms' for figure in figures)}   "
+                f"{sorted(row.queries)} {sorted(small[row.name])}"
+                f"{'  SLOW' if slow else ''}{'  HEAVY' if heavy else ''}{'' if constant else '  GROWS'}",
                 flush=True,
             )
-            if explain and slow:
+            if explain and (heavy or slow):
                 print(f"    {row.slowest[0] * 1000:.0f} ms: {row.slowest[1][:1500]}")
                 if row.slowest[1].startswith("SELECT"):
                     with connection.cursor() as cursor:
@@ -296,6 +321,7 @@ def main(pieces: int, times: int, explain: bool) -> int:
                         print("\n".join("        " + line[0] for line in cursor.fetchall()))
         bulk_decision(client, table)
         print(f"\nmedian and p95 below {GOAL * 1000:.0f} ms, queries constant: {'MISSED' if bad else 'met'}")
+        print(f"processor time alone below {GOAL * 1000:.0f} ms: {'MISSED' if heavier else 'met'}")
         return int(bad)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 NAMED = 50  # of the pieces that stayed, for each reason
 SHOWN = 8  # openings shown on the page: enough to notice a wrong filter
+
+
+_COUNTED = ("total", "blocked", "warned", "clean", "mine")
 
 
 def _revisions(pieces: QuerySet[Piece]) -> dict[int, int]:
@@ -50,13 +54,20 @@ def decide(
 
 
 def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict: str) -> HttpResponse | None:
-    counted = pieces.aggregate(
-        total=Count("pk"),
-        blocked=Count("pk", filter=Q(blocking__gt=0)),
-        warned=Count("pk", filter=Q(blocking=0, warnings__gt=0)),
-        clean=Count("pk", filter=Q(blocking=0, warnings=0)),
-        mine=Count("pk", filter=Q(edited_by=request.user.pk)),
-        to_read=Count("pk", filter=~Q(run__campaign__review_policy=ReviewPolicy.CLEAN_TOGETHER)),
+    rows = list(
+        pieces.order_by()
+        .values_list("channel", "run__campaign__review_policy", named=True)
+        .annotate(
+            total=Count("pk"),
+            blocked=Count("pk", filter=Q(blocking__gt=0)),
+            warned=Count("pk", filter=Q(blocking=0, warnings__gt=0)),
+            clean=Count("pk", filter=Q(blocking=0, warnings=0)),
+            mine=Count("pk", filter=Q(edited_by=request.user.pk)),
+        )
+    )
+    counted = {name: sum(getattr(row, name) for row in rows) for name in _COUNTED}
+    counted["to_read"] = sum(
+        row.total for row in rows if row.run__campaign__review_policy != ReviewPolicy.CLEAN_TOGETHER
     )
     if not counted["total"]:
         messages.warning(request, "None of the chosen pieces is in review: there is nothing to decide.")
@@ -68,7 +79,9 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
             "Choose a run in the filters.",
         )
         return None
-    by_channel = pieces.order_by().values_list("channel").annotate(count=Count("pk")).order_by("-count")
+    by_channel: Counter[str] = Counter()
+    for row in rows:
+        by_channel[row.channel] += row.total
     sample = pieces.select_related("run__campaign", "profile").order_by(
         "-blocking", "-warnings", "score", "id"
     )
@@ -88,7 +101,7 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
         title="Approve pieces" if verdict == "approve" else "Reject pieces",
         verdict=verdict,
         counted=counted,
-        channels=[(Channel(channel).label, count) for channel, count in by_channel],
+        channels=[(Channel(channel).label, count) for channel, count in by_channel.most_common()],
         sample=shown,
         more=max(0, counted["total"] - len(shown)),
         seen=seen.packed(_revisions(pieces), person(request)),

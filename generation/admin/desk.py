@@ -12,7 +12,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractBaseUser
 from django.core import signing
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
@@ -20,8 +20,8 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_GET, require_POST
 
 from generation import checking, faults, planting, review
-from generation.admin import brand_trial, by_kind, parts, texts
-from generation.admin.queue import MANY, NARROW, RISKIEST_FIRST, TONE, QueuePage, narrowed, rule_in_words
+from generation.admin import brand_trial, by_kind, parts, texts, walking
+from generation.admin.queue import MANY, NARROW, TONE, QueuePage, narrowed, order_of, rule_in_words
 from generation.models import Finding, Outcome, Piece, PieceEvent, Plant, RejectReason, Severity, Status
 from generation.review import editing, reading, sampling
 from generation.transitions import StalePiece
@@ -41,29 +41,6 @@ KEYS = (
     ("?", "This help"),
     ("Esc", "Close what is open"),
 )
-
-
-def after(piece: Piece) -> Q:
-    """The pieces behind this one in the order RISKIEST_FIRST; a missing score stands last."""
-    if piece.score is None:
-        tail = Q(score__isnull=True, pk__gt=piece.pk)
-    else:
-        tail = Q(score__gt=piece.score) | Q(score__isnull=True) | Q(score=piece.score, pk__gt=piece.pk)
-    same = Q(blocking=piece.blocking, warnings=piece.warnings)
-    return (
-        Q(blocking__lt=piece.blocking) | Q(blocking=piece.blocking, warnings__lt=piece.warnings) | same & tail
-    )
-
-
-def before(piece: Piece) -> Q:
-    if piece.score is None:
-        tail = Q(score__isnull=False) | Q(score__isnull=True, pk__lt=piece.pk)
-    else:
-        tail = Q(score__lt=piece.score) | Q(score=piece.score, pk__lt=piece.pk)
-    same = Q(blocking=piece.blocking, warnings=piece.warnings)
-    return (
-        Q(blocking__gt=piece.blocking) | Q(blocking=piece.blocking, warnings__gt=piece.warnings) | same & tail
-    )
 
 
 class DeskPage(QueuePage):
@@ -166,16 +143,11 @@ class DeskPage(QueuePage):
 
     def _place(self, queue: QuerySet[Piece], piece: Piece, chosen: str) -> dict[str, Any]:
         bare = queue.order_by().select_related(None).prefetch_related(None)
-        following = bare.filter(after(piece)).order_by(*RISKIEST_FIRST).values_list("pk", flat=True).first()
-        ahead = (
-            bare.filter(before(piece))
-            .order_by("blocking", "warnings", F("score").desc(nulls_first=True), "-id")
-            .values_list("pk", flat=True)
-            .first()
-        )
+        behind = walking.following(queue, piece, QueryDict(chosen))
+        ahead = walking.previous(queue, piece, QueryDict(chosen))
         left = bare[: MANY + 1].count()
         return {
-            "next_url": _desk_url(following, chosen) if following else "",
+            "next_url": _desk_url(behind, chosen) if behind else "",
             "previous_url": _desk_url(ahead, chosen) if ahead else "",
             "left": f"{MANY:,}+" if left > MANY else f"{left:,}",
         }
@@ -317,14 +289,11 @@ class DeskPage(QueuePage):
                 f"Piece {piece.pk} has {words} words and was decided after {seconds} "
                 f"second{'' if seconds == 1 else 's'}. Undo it if you had not read it.",
             )
-        queue = narrowed(self.get_queryset(request), QueryDict(chosen)).order_by(*RISKIEST_FIRST)
-        bare = (
-            queue.exclude(pk=piece.pk)
-            .select_related(None)
-            .prefetch_related(None)
-            .values_list("pk", flat=True)
-        )
-        following = bare.filter(after(piece)).first() or bare.first()
+        queue = narrowed(self.get_queryset(request), QueryDict(chosen)).exclude(pk=piece.pk)
+        following = walking.following(queue, piece, QueryDict(chosen))
+        if following is None:
+            bare = queue.select_related(None).prefetch_related(None).order_by(*order_of(QueryDict(chosen)))
+            following = bare.values_list("pk", flat=True).first()
         if following is None:
             messages.success(request, f"{done}: piece {piece.pk}. That was the last one here.")
             address = reverse("admin:generation_piece_changelist")

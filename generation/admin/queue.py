@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
+from django.db import connection
 from django.db.models import F, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -57,6 +58,13 @@ def _numbered(field: str) -> Callable[[QuerySet[Piece], str], QuerySet[Piece]]:
     return narrow
 
 
+def _by_campaign(pieces: QuerySet[Piece], value: str) -> QuerySet[Piece]:
+    fits = value.isascii() and value.isdecimal() and len(value) < 19
+    # The ids themselves, not a join: the planner knows how many pieces each run has, and keeps to the queue's index.
+    runs = list(Run.objects.filter(campaign=int(value)).values_list("pk", flat=True)) if fits else []
+    return pieces.filter(run__in=runs) if runs else pieces.none()
+
+
 def _by_channel(pieces: QuerySet[Piece], value: str) -> QuerySet[Piece]:
     return pieces.filter(channel=value) if value in Channel.values else pieces.none()
 
@@ -91,7 +99,7 @@ def _by_status(pieces: QuerySet[Piece], value: str) -> QuerySet[Piece]:
 
 # The only names that an address may narrow the list by. Without a status: what waits for a decision.
 NARROW: Mapping[str, Callable[[QuerySet[Piece], str], QuerySet[Piece]]] = {
-    "campaign": _numbered("run__campaign"),
+    "campaign": _by_campaign,
     "run": _numbered("run"),
     "channel": _by_channel,
     "findings": _by_findings,
@@ -99,6 +107,16 @@ NARROW: Mapping[str, Callable[[QuerySet[Piece], str], QuerySet[Piece]]] = {
     "sample": _by_sample,
     "status": _by_status,
 }
+
+
+def in_review(chosen: Mapping[str, Any]) -> bool:
+    """Whether these address parameters show what waits; anything else is a look back."""
+    return str(chosen.get("status") or Status.IN_REVIEW) == Status.IN_REVIEW
+
+
+def order_of(chosen: Mapping[str, Any]) -> tuple[str, ...]:
+    """What waits comes by risk, what is looked back at the newest first. Each order has its index."""
+    return RISKIEST_FIRST if in_review(chosen) else NEWEST_FIRST
 
 
 def narrowed(pieces: QuerySet[Piece], chosen: Mapping[str, Any]) -> QuerySet[Piece]:
@@ -153,13 +171,29 @@ class FindingsFilter(_Filter):
         return [("blocking", "Blocked"), ("warning", "Warnings"), ("clean", "Clean")]
 
 
+# From one rule to the next by the index: a DISTINCT would read every finding there is.
+_RULES = """
+WITH RECURSIVE found AS (
+    SELECT min(rule) AS rule FROM generation_finding
+    UNION ALL
+    SELECT (SELECT min(rule) FROM generation_finding WHERE rule > found.rule) FROM found WHERE found.rule IS NOT NULL
+)
+SELECT rule FROM found WHERE rule IS NOT NULL
+"""
+
+
+def _rules() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_RULES)
+        return [row[0] for row in cursor.fetchall()]
+
+
 class RuleFilter(_Filter):
     title = "rule"
     parameter_name = "rule"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        rules = Finding.objects.order_by("rule").values_list("rule", flat=True).distinct()
-        return [(rule, rule_in_words(rule)) for rule in rules]
+        return [(rule, rule_in_words(rule)) for rule in _rules()]
 
 
 class SampleFilter(_Filter):
@@ -201,6 +235,7 @@ class StatusFilter(_Filter):
 
 FILTERS = (CampaignFilter, RunFilter, ChannelFilter, FindingsFilter, RuleFilter, SampleFilter, StatusFilter)
 RISKIEST_FIRST = ("-blocking", "-warnings", "score", "id")
+NEWEST_FIRST = ("-id",)
 
 
 def rule_in_words(rule: str) -> str:
@@ -216,11 +251,14 @@ def _chips(request: HttpRequest) -> list[dict[str, Any]]:
     chips = []
     for value, label in (("", "All"), ("blocking", "Blocked"), ("warning", "Warnings"), ("clean", "Clean")):
         chosen = others | ({"findings": value} if value else {})
-        count = narrowed(pieces, chosen).order_by()[: MANY + 1].count()
+        told = ""
+        if in_review(request.GET):  # there an index counts them
+            count = narrowed(pieces, chosen).order_by()[: MANY + 1].count()
+            told = f"{MANY:,}+" if count > MANY else f"{count:,}"
         chips.append(
             {
                 "label": label,
-                "count": f"{MANY:,}+" if count > MANY else f"{count:,}",
+                "count": told,
                 "link": f"?{urlencode(chosen)}",
                 "on": request.GET.get("findings", "") == value,
             }
@@ -249,7 +287,7 @@ class QueuePage(Page):
     list_before_template = "admin/generation/piece/chips.html"
     list_filter_sheet = True
     list_fullwidth = True
-    ordering = RISKIEST_FIRST
+    ordering: tuple[str, ...] = RISKIEST_FIRST
     sortable_by = ()
     actions = ("approve_all", "reject_all")
     search_fields = ()
@@ -265,11 +303,14 @@ class QueuePage(Page):
         # With the planted ones: on these pages they look like any other.
         pieces = brand_access.visible(Piece.everything.all(), request.user, BRAND)
         return (
-            pieces.order_by(*RISKIEST_FIRST)
+            pieces.order_by(*order_of(request.GET))
             .select_related("run__campaign", "profile", "model_version")
             .defer("candidates", "profile__attributes")
             .prefetch_related(Prefetch("findings", queryset=current, to_attr="current_findings"))
         )
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return order_of(request.GET)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         context = {
@@ -286,7 +327,7 @@ class QueuePage(Page):
         """The desk of the first piece of this list; from there the desk walks on."""
         chosen = {name: request.GET[name] for name in NARROW if request.GET.get(name)}
         waiting = brand_access.visible(Piece.everything.all(), request.user, BRAND)
-        first = narrowed(waiting, chosen).order_by(*RISKIEST_FIRST).values_list("pk", flat=True).first()
+        first = narrowed(waiting, chosen).order_by(*order_of(chosen)).values_list("pk", flat=True).first()
         if first is None:
             return ""
         address = reverse("admin:generation_piece_change", args=[first])

@@ -173,6 +173,7 @@ class Piece(models.Model):
                 name="piece_queue",
                 condition=Q(status="in_review"),
             ),
+            models.Index(fields=["status", "-id"], name="piece_by_status"),
             # In the order drafts are claimed: what failed before comes last, one channel at a time.
             models.Index(
                 fields=["run", "attempts", "channel", "id"],

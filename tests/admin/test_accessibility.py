@@ -21,7 +21,8 @@ RUN = """async () => {
   const found = await axe.run({exclude: [['iframe']]}, {
     runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']},
   });
-  return found.violations.flatMap(v => v.nodes.map(n => `${v.id} (${v.impact}): ${n.target.join(' ')} ${n.html.slice(0, 120)}`));
+  const told = (v, n) => `${v.id} (${v.impact}): ${n.target.join(' ')} ${n.html.slice(0, 120)}`;
+  return found.violations.flatMap(v => v.nodes.map(n => told(v, n)));
 }"""
 
 

@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from generation import review
-from generation.admin import desk, texts
+from generation.admin import texts, walking
 from generation.admin.queue import RISKIEST_FIRST
 from generation.models import Piece, PieceEvent, Status
 from tests import factories
@@ -173,10 +173,21 @@ def test_next_and_previous_follow_the_queue(world: SimpleNamespace) -> None:
                 factories.PieceFactory(run=world.run, blocking=blocking, warnings=warnings, score=score)
     queue = Piece.objects.filter(run=world.run, status=Status.IN_REVIEW)
     ordered = list(queue.order_by(*RISKIEST_FIRST))
+    ids = [piece.pk for piece in ordered]
     for place, piece in enumerate(ordered):
-        behind = queue.filter(desk.after(piece)).order_by(*RISKIEST_FIRST)
-        assert list(behind) == ordered[place + 1 :]
-        assert set(queue.filter(desk.before(piece))) == set(ordered[:place])
+        behind = ids[place + 1] if place + 1 < len(ids) else None
+        assert walking.following(queue, piece, {}) == behind
+        assert walking.previous(queue, piece, {}) == (ids[place - 1] if place else None)
+        # Also when it has left the queue meanwhile: its place is still known.
+        others = queue.exclude(pk=piece.pk)
+        assert walking.following(others, piece, {}) == behind
+    looked_back = {"status": "all"}
+    newest = sorted(ids, reverse=True)
+    for place, piece in enumerate(sorted(ordered, key=lambda p: -p.pk)):
+        behind = newest[place + 1] if place + 1 < len(ids) else None
+        assert walking.following(queue, piece, looked_back) == behind
+        assert walking.previous(queue, piece, looked_back) == (newest[place - 1] if place else None)
+    assert walking.following(queue.none(), ordered[0], {}) is None
 
 
 @pytest.mark.parametrize("channel", ["google_rsa", "meta_ad", "linkedin_ad"])
