@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 import structlog
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 from django.db import transaction
 from django.db.models import Model, QuerySet
@@ -62,11 +63,8 @@ def keep_to(*, brand: Brand, people: Iterable[int], by: AbstractBaseUser) -> int
     if not (isinstance(by, PermissionsMixin) and by.has_perm(ASSIGN)):
         raise NotAllowed("You may not say whose a brand is. Ask somebody who has that permission.")
     ids = set(people)
-    users = Brand.only_for.field.related_model
-    assert users is not None and not isinstance(users, str)
-    known = set(
-        users._default_manager.filter(pk__in=ids, is_active=True, is_staff=True).values_list("pk", flat=True)
-    )
+    staff = get_user_model().objects.filter(pk__in=ids, is_active=True, is_staff=True)
+    known = set(staff.values_list("pk", flat=True))
     if ids != known or len(ids) > MOST_PEOPLE:
         raise InvalidInput("Choose among the active people who work here.", field="people")
     brand.only_for.set(known)

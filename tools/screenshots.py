@@ -47,12 +47,29 @@ def pages(page: Page, base: str) -> dict[str, Callable[[Page], None]]:
     def at(path: str) -> Callable[[Page], None]:
         return lambda where: (where.goto(base + path), None)[1]
 
+    number = run.split("/")[-3]
+    brand = first_link(page, f"{base}/admin/campaigns/brand/", r"/admin/campaigns/brand/\d+/change/").split(
+        "/"
+    )[-3]
+
+    def editing(where: Page) -> None:
+        where.goto(base + piece)
+        where.keyboard.press("e")
+        where.wait_for_timeout(1_500)  # the checks speak half a second after the last key
+
     return {
         "today": at("/admin/"),
         "queue": at("/admin/generation/piece/"),
+        "kinds": at("/admin/generation/piece/kinds/"),
         "desk": at(piece),
+        "edit": editing,
         "campaign": at(campaign),
+        "brand": at(f"/admin/generation/piece/try/{brand}/?sentence=Unleash+your+fire+for+99+dollars."),
         "run": at(run),
+        "numbers": at(f"/admin/campaigns/run/{number}/numbers/"),
+        "sample": at(f"/admin/generation/sampleplan/of-run/{number}/"),
+        "reviewers": at("/admin/generation/plant/"),
+        "trail": at("/admin/generation/pieceevent/"),
     }
 
 

@@ -63,7 +63,7 @@ def tried(brand: Brand, campaign: Campaign | None, sentence: str) -> list[dict[s
             "quoted": sentence[finding.start : finding.end][:200],
         }
         for finding in found
-        if finding.field == "body" and finding.end > finding.start
+        if finding.field == "body" and finding.end > finding.start and not finding.rule.startswith("length.")
     ]
 
 
