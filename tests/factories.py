@@ -505,6 +505,17 @@ class ModelVersionFactory(DjangoModelFactory):
     model_hash = "0" * 64
 
 
+class BlindVoteFactory(DjangoModelFactory):
+    class Meta:
+        model = generation.BlindVote
+
+    first = factory.SubFactory(ModelVersionFactory, name="test-writer")
+    second = factory.SubFactory(ModelVersionFactory, name="test-writer-2")
+    pair = factory.Sequence(lambda n: f"{n:064d}")
+    preference = generation.Preference.FIRST
+    by = factory.SubFactory(UserFactory)
+
+
 class VersionEventFactory(DjangoModelFactory):
     class Meta:
         model = generation.VersionEvent

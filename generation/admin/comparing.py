@@ -37,7 +37,7 @@ def pairs(mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[list[dict[
     rows = []
     for piece in _pieces(mine):
         same = written.get(_asked(piece), [])
-        rows.append({**_told(piece), "mine": _fields(piece), "other": _fields(same.pop(0)) if same else None})
+        rows.append({**told(piece), "mine": fields(piece), "other": fields(same.pop(0)) if same else None})
     rows.sort(key=lambda row: row["other"] is None)  # stable: the order within each stays
     chosen = rows[:PAIRS]
     return chosen, bool(chosen) and all(row["other"] is not None for row in chosen)
@@ -74,7 +74,7 @@ def _asked(piece: Mapping[str, Any]) -> object:
     return piece.get("brand"), piece.get("channel"), piece.get("lifecycle"), tuple(map(str, traits))
 
 
-def _told(piece: Mapping[str, Any]) -> dict[str, Any]:
+def told(piece: Mapping[str, Any]) -> dict[str, Any]:
     channel = str(piece.get("channel", ""))
     return {
         "brand": str(piece.get("brand", "")),
@@ -83,15 +83,15 @@ def _told(piece: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fields(piece: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    fields = piece.get("fields")
-    if not isinstance(fields, Mapping):
+def fields(piece: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    held = piece.get("fields")
+    if not isinstance(held, Mapping):
         return []
     channel = piece.get("channel")
     specs = channels.SPECS[WriterChannel(str(channel))].fields if channel in Channel.values else ()
     order = {spec.name: place for place, spec in enumerate(specs)}  # JSON in the database keeps none
     return [
         (texts.label_of(str(name)), [str(t) for t in (value if isinstance(value, list) else [value])])
-        for name, value in sorted(fields.items(), key=lambda item: order.get(item[0], len(order)))
+        for name, value in sorted(held.items(), key=lambda item: order.get(item[0], len(order)))
         if value
     ]

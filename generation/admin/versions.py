@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -16,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
 from generation import promotion, versions
-from generation.admin import comparing
+from generation.admin import blind, comparing
 from generation.models import ModelVersion, VersionEvent, VersionState
 from generation.promotion_rule import MEASURES, number
 from personalize.core.admin_pages import (
@@ -95,6 +96,9 @@ class ModelVersionPage(ReadOnlyPage):
     def pages(self) -> list[URLPattern]:
         return [
             self.at("<int:pk>/promote/", self.promote, "generation_modelversion_promote"),
+            self.at(
+                "<int:pk>/blind/<int:against>/", partial(blind.page, of=self), "generation_modelversion_blind"
+            ),
             self.at("<int:pk>/roll-back/", self.roll_back, "generation_modelversion_roll_back"),
         ]
 
@@ -131,6 +135,7 @@ class ModelVersionPage(ReadOnlyPage):
             history=VersionEvent.objects.filter(Q(version=version) | Q(replaced=version))
             .select_related("version", "replaced")
             .order_by("-pk")[:20],
+            may_judge=request.user.has_perm("generation.review_piece"),
             may_promote=request.user.has_perm(promotion.PROMOTE),
         )
         return TemplateResponse(request, "admin/generation/modelversion/page.html", context)

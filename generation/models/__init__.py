@@ -1,6 +1,7 @@
 """Pieces: from reader to approved text."""
 
 from generation.models.audit import AuditSeal, PieceEvent
+from generation.models.blind import BlindVote, Preference
 from generation.models.experiments import Allocation, Arm, Experiment, HeldOut, Reward, Variant
 from generation.models.pieces import Finding, Piece, RejectReason, Severity
 from generation.models.planting import Fault, How, Outcome, Plant, PlantingRate
@@ -19,6 +20,7 @@ __all__ = [
     "Allocation",
     "Arm",
     "AuditSeal",
+    "BlindVote",
     "Experiment",
     "Fault",
     "Finding",
@@ -30,6 +32,7 @@ __all__ = [
     "PieceEvent",
     "Plant",
     "PlantingRate",
+    "Preference",
     "Reading",
     "RejectReason",
     "Reward",

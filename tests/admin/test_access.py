@@ -40,6 +40,7 @@ MAY: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {
     "generation_sampleplan_pass": (frozenset({R}), frozenset({R})),
     "generation_sampleplan_fail": (frozenset({R}), frozenset({R})),
     "generation_sampleplan_drop": (frozenset({R}), frozenset({R})),
+    "generation_modelversion_blind": (frozenset({R}), frozenset({R})),
     "generation_modelversion_promote": (frozenset({O}), frozenset({O})),
     "generation_modelversion_roll_back": (frozenset({O}), frozenset({O})),
     "campaigns_campaign_calendar": (ALL, NOT),

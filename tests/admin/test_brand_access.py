@@ -26,7 +26,8 @@ ClientOf = Callable[[str], Client]
 # Pages of ours that are about something else than one brand's campaigns, runs and pieces.
 OTHERS = {
     "campaigns_brand_people", "campaigns_profile_erase", "campaigns_import_upload", "campaigns_import_map",
-    "core_apikey_revoke", "generation_modelversion_promote", "generation_modelversion_roll_back",
+    "core_apikey_revoke", "generation_modelversion_promote", "generation_modelversion_blind",
+    "generation_modelversion_roll_back",
     "generation_pieceevent_export", "generation_pieceevent_verify", "generation_plant_rate",
 }  # fmt: skip
 

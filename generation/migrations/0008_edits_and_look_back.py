@@ -7,8 +7,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('campaigns', '0005_brand_kept_to_people'),
-        ('generation', '0006_sample_plans'),
+        ('campaigns', '0006_tracking'),
+        ('generation', '0007_experiments'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
