@@ -24,7 +24,7 @@ from run_support import scratch_database, timed
 
 GOAL = 0.300  # seconds of the server, median and 95th percentile
 RUNS = 20
-BULK = 5_000
+WARM = 2  # requests before those that are timed
 LEDGER = [
     {"label": "subject", "text": "A pan for the fire", "sources": ["r1"], "logprob": -0.4},
     {
@@ -179,7 +179,7 @@ def measure(client: Any, pages: dict[str, Ask], times: int) -> Iterator[Measured
         (backend,) = cursor.fetchone()
     for name, ask in pages.items():
         row = Measured(name)
-        for turn in range(times + 2):
+        for turn in range(times + WARM):
             method, url, body = ask(turn)
             worked, began = worked_seconds(backend), time.perf_counter()
             response = getattr(client, method)(url, body)
@@ -187,10 +187,12 @@ def measure(client: Any, pages: dict[str, Ask], times: int) -> Iterator[Measured
             seconds = time.perf_counter() - began
             worked = worked_seconds(backend) - worked
             assert response.status_code in (200, 302), (name, url, response.status_code)
-            if turn >= 2:  # the first two fill caches of templates and plans
+            if turn >= WARM:  # the first two fill caches of templates and plans
                 row.seconds.append(seconds)
                 row.worked.append(worked)
-        for turn in range(times + 2, times + 5):  # queries are counted apart: keeping them costs time
+        for turn in range(
+            times + WARM, times + WARM + 2
+        ):  # queries are counted apart: keeping them costs time
             method, url, body = ask(turn)
             with CaptureQueriesContext(connection) as captured:
                 getattr(client, method)(url, body)
@@ -288,7 +290,7 @@ def main(pieces: int, times: int, explain: bool) -> int:
         client.force_login(SuperuserFactory())
         few = max(2_000, pieces // 1_000)
         table.grow(few)
-        small = {row.name: row.queries for row in measure(client, pages(table), 3)}
+        small = {row.name: row.queries for row in measure(client, pages(table), 0)}
         with timed(f"make {pieces:,} pieces with their readers", pieces):
             table.grow(pieces)
         print(f"\nserver time over {times} requests each, queries with {pieces:,} and with {few:,} pieces")

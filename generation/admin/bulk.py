@@ -56,7 +56,7 @@ def decide(
 def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict: str) -> HttpResponse | None:
     rows = list(
         pieces.order_by()
-        .values_list("channel", "run__campaign__review_policy", named=True)
+        .values("channel", "run__campaign__review_policy")
         .annotate(
             total=Count("pk"),
             blocked=Count("pk", filter=Q(blocking__gt=0)),
@@ -65,9 +65,9 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
             mine=Count("pk", filter=Q(edited_by=request.user.pk)),
         )
     )
-    counted = {name: sum(getattr(row, name) for row in rows) for name in _COUNTED}
+    counted = {name: sum(row[name] for row in rows) for name in _COUNTED}
     counted["to_read"] = sum(
-        row.total for row in rows if row.run__campaign__review_policy != ReviewPolicy.CLEAN_TOGETHER
+        row["total"] for row in rows if row["run__campaign__review_policy"] != ReviewPolicy.CLEAN_TOGETHER
     )
     if not counted["total"]:
         messages.warning(request, "None of the chosen pieces is in review: there is nothing to decide.")
@@ -81,7 +81,7 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
         return None
     by_channel: Counter[str] = Counter()
     for row in rows:
-        by_channel[row.channel] += row.total
+        by_channel[row["channel"]] += row["total"]
     sample = pieces.select_related("run__campaign", "profile").order_by(
         "-blocking", "-warnings", "score", "id"
     )
