@@ -27,7 +27,8 @@ ClientOf = Callable[[str], Client]
 OTHERS = {
     "campaigns_brand_people", "campaigns_profile_erase", "campaigns_import_upload", "campaigns_import_map",
     "core_apikey_revoke", "generation_modelversion_promote", "generation_modelversion_blind",
-    "generation_modelversion_roll_back",
+    "generation_modelversion_roll_back", "generation_piece_kinds", "campaigns_traitrule_changes",
+    "campaigns_traitrule_move", "campaigns_traitrule_switch", "campaigns_traitrule_restore",
     "generation_pieceevent_export", "generation_pieceevent_verify", "generation_plant_rate",
 }  # fmt: skip
 
@@ -92,6 +93,7 @@ def test_numbers_count_nothing_of_it(stranger: User, roles: dict[str, User], wor
     """Badge, chips and the page of today: what a person cannot open is not counted for them."""
     html = signed_in(stranger).get("/admin/generation/piece/").content.decode()
     assert "Nothing waits for a decision" in html
+    assert signed_in(stranger).get("/admin/generation/piece/kinds/").context["compared"] == 0
     response = signed_in(stranger).get("/admin/")
     assert response.context["counts"]["in_review"] == 0 and response.context["rules"] == []
     assert signed_in(roles["Reviewers"]).get("/admin/").context["counts"]["in_review"] == 1
