@@ -15,7 +15,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -253,6 +253,11 @@ def pages(table: Table) -> dict[str, Ask]:
     return found
 
 
+def chosen(table: Table, only: Sequence[str]) -> dict[str, Ask]:
+    found = pages(table)
+    return {name: ask for name, ask in found.items() if not only or name in only}
+
+
 def bulk_decision(client: Any, table: Table) -> None:
     """The decision itself over a whole filter: asked about once, then done; the seconds are of both."""
     from generation.models import Piece, Status
@@ -276,7 +281,7 @@ def bulk_decision(client: Any, table: Table) -> None:
         print(f"{name:<44} {count:>9,} pieces   {seconds}   {told[0]}", flush=True)
 
 
-def main(pieces: int, times: int, explain: bool) -> int:
+def main(pieces: int, times: int, explain: bool, only: Sequence[str]) -> int:
     with scratch_database():
         from django.db import connection
         from django.test import Client
@@ -290,14 +295,14 @@ def main(pieces: int, times: int, explain: bool) -> int:
         client.force_login(SuperuserFactory())
         few = max(2_000, pieces // 1_000)
         table.grow(few)
-        small = {row.name: row.queries for row in measure(client, pages(table), 0)}
+        small = {row.name: row.queries for row in measure(client, chosen(table, only), 0)}
         with timed(f"make {pieces:,} pieces with their readers", pieces):
             table.grow(pieces)
         print(f"\nserver time over {times} requests each, queries with {pieces:,} and with {few:,} pieces")
         print(f"{'':<44} {'clock':>9} {'':>9} {'processor':>9}")
         print(f"{'page':<44} {'median':>9} {'p95':>9} {'median':>9} {'p95':>9}   queries")
         bad = heavier = False
-        for row in measure(client, pages(table), times):
+        for row in measure(client, chosen(table, only), times):
             constant = row.queries == small[row.name] and len(row.queries) == 1
             slow = p95(row.seconds) > GOAL
             heavy = p95(row.worked) > GOAL
@@ -321,7 +326,8 @@ def main(pieces: int, times: int, explain: bool) -> int:
                     with connection.cursor() as cursor:
                         cursor.execute("EXPLAIN (ANALYZE, BUFFERS) " + row.slowest[1].replace("%", "%%"))
                         print("\n".join("        " + line[0] for line in cursor.fetchall()))
-        bulk_decision(client, table)
+        if not only or "bulk" in only:
+            bulk_decision(client, table)
         print(f"\nmedian and p95 below {GOAL * 1000:.0f} ms, queries constant: {'MISSED' if bad else 'met'}")
         print(f"processor time alone below {GOAL * 1000:.0f} ms: {'MISSED' if heavier else 'met'}")
         return int(bad)
@@ -333,6 +339,9 @@ if __name__ == "__main__":
     )
     parser.add_argument("--pieces", type=int, default=1_000_000)
     parser.add_argument("--times", type=int, default=30, help="requests of each page")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="names of pages, as printed; the bulk decisions with bulk"
+    )
     parser.add_argument("--explain", action="store_true", help="print the slowest query of each slow page")
     given = parser.parse_args()
-    sys.exit(main(given.pieces, given.times, given.explain))
+    sys.exit(main(given.pieces, given.times, given.explain, given.only))
