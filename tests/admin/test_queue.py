@@ -13,7 +13,7 @@ from django.contrib.messages import get_messages
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from generation import review
@@ -167,6 +167,7 @@ def test_what_was_shown_is_for_one_person_and_cannot_be_made_up(
     assert Piece.objects.get(pk=world.piece.pk).status == Status.IN_REVIEW
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.integers(1, 2**40), st.integers(0, 2**31 - 1), max_size=50))
 def test_what_was_shown_comes_back_as_it_was(revisions: dict[int, int]) -> None:
     person = User(pk=7)

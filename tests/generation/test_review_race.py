@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import Any
 
@@ -17,7 +18,7 @@ _DECIDED = (Status.APPROVED, Status.REJECTED)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_eight_people_over_the_same_texts(race: Any, record_property: Any) -> None:
+def test_eight_people_over_the_same_texts(race: Any) -> None:
     """Three approve one by one, one rejects, one approves together, three edit; all saw revision 1.
 
     Whatever the order, of what was done on revision 1 of a piece at most one deed is a decision, and an approval
@@ -80,4 +81,4 @@ def test_eight_people_over_the_same_texts(race: Any, record_property: Any) -> No
     wins = sum(done.values())
     assert wins == PieceEvent.objects.filter(piece_id__in=list(seen)).count()
     assert set(refused) <= {"stale_piece", "not_in_review"}
-    record_property("told", f"{PIECES} pieces, 8 threads: {dict(done)}; refused: {dict(refused)}")
+    sys.stdout.write(f"{PIECES} pieces, 8 threads: {dict(done)}; refused: {dict(refused)}" + "\n")
