@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('campaigns', '0007_import_jobs'),
+        ('campaigns', '0008_mail_links_and_late_events'),
         ('generation', '0007_experiments'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
