@@ -390,7 +390,7 @@ def export(admin: Admin, texts: list[str], record: Import) -> int:
     cells = 0
     sheets = [admin.get(f"/admin/campaigns/import/{record.pk}/problems.csv")]
     sheets += [exports.location(file).read_text(encoding="utf-8-sig") for file in exports.export_run(run=run)]
-    if len(sheets) < 2:
+    if len(sheets) < 2 and not all("{{" in text for text in texts):  # a text with holes is never handed over
         wrong("nothing was exported")
     for sheet in sheets:
         for row in csv.reader(io.StringIO(sheet.lstrip("\ufeff"))):
