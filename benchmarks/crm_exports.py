@@ -345,9 +345,7 @@ def hostile(folder: Path, admin: Admin, most: int) -> None:
             answer = api.put(f"profiles/k-{n}", body)
             answers[f"{answer.status_code // 100}xx"] += 1
             answers.update(
-                [
-                    f"bulk {api.post('profiles/bulk', {'profiles': [{'external_id': text}]}).status_code // 100}xx"
-                ]
+                [f"bulk {api.post('profiles/bulk', {'items': [{'external_id': text}]}).status_code // 100}xx"]
             )
         if answers["5xx"] or answers["bulk 5xx"]:
             wrong(f"{source}: the API answered 5xx: {dict(answers)}")
