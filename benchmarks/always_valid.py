@@ -20,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "personalize.settings")
 
-from delivery.results.statistics import Sums, compare_means, compare_rates  # noqa: E402
+from delivery.results.statistics import Sums, compare_means, compare_rates
 
 LOOKS = 28
 PEOPLE = 20_000  # in each arm
