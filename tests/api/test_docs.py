@@ -19,7 +19,7 @@ from generation.models import Piece
 from personalize.core import api_keys, problems
 from personalize.core.errors import DomainError
 from personalize.core.models import Scope
-from tests.api.world import OPERATIONS
+from tests.api.world import OPERATIONS, exported
 from tests.factories import AttributeDefinitionFactory, BrandFactory
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
@@ -87,6 +87,8 @@ def fill(url):
         return url
     pieces = Piece.objects.filter(run=run, revision=1).order_by("pk")
     open_one, decided = pieces.filter(status="in_review").first(), pieces.filter(status="rejected").first()
+    if "$FILE" in url:
+        url = url.replace("$FILE", str(exported(run)))
     url = url.replace("$RUN", str(run.pk)).replace("$PIECE", str(open_one.pk if open_one else 0))
     return url.replace("$DECIDED", str(decided.pk if decided else 0))
 
