@@ -43,6 +43,9 @@ class ExperimentForm(RowForm):
             "is_adaptive": UnfoldBooleanWidget,
         }
 
+    def validate_constraints(self) -> None:
+        """The service says it in words."""
+
     def clean_variants(self) -> list[tuple[str, str]]:
         found = []
         for line in filter(str.strip, self.cleaned_data["variants"].splitlines()):
