@@ -37,6 +37,12 @@ MOST_ROWS = 20_000  # in one file: what one claim locks, and what a spreadsheet 
 _UNDECIDED = (Status.DRAFT, Status.GENERATING, Status.IN_REVIEW)
 
 
+def by_file() -> tuple[Channel, ...]:
+    """Channels that leave as files: all but those that are posted to a message service."""
+    posted = (Channel.SMS, Channel.PUSH) if settings.MESSAGES_URL else ()
+    return tuple(channel for channel in FILE_CHANNELS if channel not in posted)
+
+
 class NothingToExport(DomainError):
     """The run may not be exported now; the message says why."""
 
@@ -70,7 +76,7 @@ def export_run(
             else "This run or its campaign is paused or closed."
         )
     files: list[ExportFile] = []
-    for channel in FILE_CHANNELS:
+    for channel in by_file():
         if complete_only and _pieces(run, channel).filter(status__in=_UNDECIDED).exists():
             continue
         while file := _export(run, channel, now):
@@ -81,7 +87,7 @@ def export_run(
 def runs_with_complete_channels(*, now: datetime) -> list[Run]:
     """Runs with approved pieces on a file channel of which nothing is left to write or review."""
     undecided = Piece.objects.filter(run=OuterRef("run"), channel=OuterRef("channel"), status__in=_UNDECIDED)
-    mine = claiming.due(now=now, channels=FILE_CHANNELS).filter(~Exists(undecided), run=OuterRef("pk"))
+    mine = claiming.due(now=now, channels=by_file()).filter(~Exists(undecided), run=OuterRef("pk"))
     return list(claiming.open_runs().filter(Exists(mine)).order_by("id"))
 
 

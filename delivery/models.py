@@ -35,6 +35,7 @@ class DeliveryStatus(models.TextChoices):
 class Transport(models.TextChoices):
     MAIL = "mail", "Mail"
     FILE = "file", "Export file"
+    WEBHOOK = "webhook", "Message service"
 
 
 class Delivery(models.Model):

@@ -141,7 +141,7 @@ def sweep(*, now: datetime | None = None) -> dict[str, int]:
     """
     now = now or timezone.now()
     stale = Delivery.objects.filter(status=DeliveryStatus.CLAIMED, lease_until__lt=now)
-    mails = list(stale.filter(transport=Transport.MAIL).select_for_update(skip_locked=True))
+    mails = list(stale.exclude(transport=Transport.FILE).select_for_update(skip_locked=True))
     certain = [_ready(row) for row in mails if row.begun_at is None]
     uncertain = [_ready(row) for row in mails if row.begun_at is not None]
     counts = {

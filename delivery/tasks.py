@@ -10,10 +10,11 @@ from delivery.transports import CannotConnect
 
 @shared_task(name="delivery.deliver_due", ignore_result=True, acks_late=True)
 def deliver_due(**_newer: object) -> None:
-    """Send what is due. Nothing due: one query."""
-    from delivery import sending
+    """Send what is due: mails, files, and messages by the operator's service. Nothing due: a few queries."""
+    from delivery import connectors, sending
 
     sending.deliver_due()
+    connectors.deliver_due()
 
 
 @shared_task(

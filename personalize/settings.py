@@ -181,6 +181,10 @@ ALLOW_SELF_APPROVAL = env.boolean("ALLOW_SELF_APPROVAL", False)
 # A decision faster than the text can be read at this pace gets a warning, here and in the audit trail; 0: never.
 REVIEW_WORDS_PER_SECOND = env.decimal("REVIEW_WORDS_PER_SECOND", 10)
 DELIVERY_LEASE_SECONDS = env.integer("DELIVERY_LEASE_SECONDS", 300)
+# Text and push messages are posted here, one request each; empty: they leave as files. See docs/messages.md.
+MESSAGES_URL = env.text("MESSAGES_URL")
+MESSAGES_SECRET = env.text("MESSAGES_SECRET")
+MESSAGES_TIMEOUT = env.integer("MESSAGES_TIMEOUT", 10)
 METRICS_TOKEN = env.text("METRICS_TOKEN")  # empty: /metrics answers this machine only
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
 LOG_FORMAT = env.text("LOG_FORMAT", "json")  # json or console

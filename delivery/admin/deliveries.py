@@ -292,7 +292,7 @@ class DeliveryPage(ReadOnlyPage):
             return HttpResponseRedirect(reverse("admin:delivery_run_export", args=[pk]))
         files = list(ExportFile.objects.filter(run=run).order_by("-created_at")[:20])
         approved = Piece.objects.filter(
-            run=run, status=Status.APPROVED, channel__in=exports.FILE_CHANNELS
+            run=run, status=Status.APPROVED, channel__in=exports.by_file()
         ).count()
         asked = Confirmation(
             title=f"Export “{run.campaign.name}”",

@@ -172,6 +172,28 @@ def services_check() -> Messages:
         )
 
 
+def messages_check() -> Messages:
+    if not settings.MESSAGES_URL:
+        return
+    parts = urlsplit(settings.MESSAGES_URL)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        yield Error(
+            "MESSAGES_URL is not the address of a service.",
+            hint="Write MESSAGES_URL=https://messages.example.com/personalize, or nothing: then they leave as files.",
+            id="personalize.E020",
+        )
+    if len(settings.MESSAGES_SECRET) < 32:
+        yield Error(
+            "MESSAGES_SECRET is missing or shorter than 32 characters.", hint=_MAKE_ONE, id="personalize.E021"
+        )
+    if settings.MESSAGES_TIMEOUT >= settings.DELIVERY_LEASE_SECONDS:
+        yield Error(
+            "DELIVERY_LEASE_SECONDS is not longer than MESSAGES_TIMEOUT.",
+            hint="A message still waiting for its answer would be counted as uncertain: raise it.",
+            id="personalize.E022",
+        )
+
+
 ALL: tuple[Callable[[], Messages], ...] = (
     secrets_check,
     address_check,
@@ -180,6 +202,7 @@ ALL: tuple[Callable[[], Messages], ...] = (
     number_check,
     webhook_check,
     services_check,
+    messages_check,
 )
 
 

@@ -1,0 +1,162 @@
+"""Text and push messages handed to a service of the operator's own, one request each, with the same ledger as mail.
+
+Without MESSAGES_URL they leave as files (see `exports`). The service is what speaks to an SMS or push provider; what it
+gets and must answer is in docs/messages.md. It may be asked twice only after it said so itself: an answer that never
+came, or one that says nothing, is `unknown`, and a person settles it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import structlog
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from campaigns.models import Channel
+from delivery import claiming, rendering, sending
+from delivery.models import DeliveryStatus, Transport
+from delivery.transports import Kind, Verdict
+from generation.models import Piece
+
+log = structlog.get_logger(__name__)
+
+CHANNELS = (Channel.SMS, Channel.PUSH)
+BATCH = 25
+_LATER = frozenset({425, 429, 503})  # not taken, and may be taken later
+_OURS = frozenset(
+    {301, 302, 307, 308, 401, 403, 404, 405}
+)  # the address or the secret is wrong: for every message
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the service gets, but for the address. `hash` is of the words."""
+
+    words: Mapping[str, str]
+    hash: str
+
+
+def is_connected() -> bool:
+    return bool(settings.MESSAGES_URL)
+
+
+def deliver_due(*, now: datetime | None = None, limit: int = 2_000) -> sending.Summary:
+    """Hand over due text and push messages, up to `limit`, a batch of each run in turn, on any number of workers."""
+    now, summary = now or timezone.now(), sending.Summary()
+    if not is_connected():
+        return summary
+    mine = claiming.due(now=now, channels=CHANNELS).filter(run=OuterRef("pk"))
+    runs = list(claiming.open_runs().filter(Exists(mine)).order_by("id").values_list("pk", flat=True))
+    waiting = [(run_id, channel) for run_id in runs for channel in CHANNELS]
+    with httpx2.Client(timeout=settings.MESSAGES_TIMEOUT, follow_redirects=False) as client:
+        while waiting and limit > 0 and not summary.trouble:
+            for turn in list(waiting):
+                claimed = claiming.claim(
+                    run_id=turn[0],
+                    channel=turn[1],
+                    prepare=lambda piece, _: message(piece),
+                    transport=Transport.WEBHOOK,
+                    limit=min(BATCH, limit),
+                    now=now,
+                )
+                if not claimed:
+                    waiting.remove(turn)
+                    continue
+                summary.returned += len(claimed.returned)
+                summary.withdrawn += len(claimed.withdrawn)
+                limit -= len(claimed.ready) + len(claimed.returned) + len(claimed.withdrawn)
+                _hand_over(client, turn[1], claimed.ready, summary)
+                if limit <= 0 or summary.trouble:
+                    break
+    if summary.left or summary.trouble or summary.returned or summary.withdrawn:
+        log.info(
+            "message_round", handed_over=summary.handed_over, retry=summary.retry, unknown=summary.unknown
+        )
+    return summary
+
+
+def message(piece: Piece) -> Message:
+    """The words of a text or push message, values in. Raises RenderError."""
+    filled = rendering.fill(piece)
+    names = ("text",) if piece.channel == Channel.SMS else ("title", "body")
+    words = {name: str(filled[name]) for name in names}
+    if piece.channel == Channel.PUSH:
+        words["link"] = rendering.link(piece)
+    return Message(words, claiming.content_hash(words))
+
+
+def signature(*, secret: str, timestamp: str, body: bytes) -> str:
+    """HMAC-SHA256 over `timestamp.body`: the service compares it, and refuses what is older than minutes."""
+    return "v1=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def _hand_over(
+    client: httpx2.Client, channel: Channel, batch: list[claiming.Ready[Message]], summary: sending.Summary
+) -> None:
+    """One by one; a fault that would meet every message gives the rest back untouched. As for mail."""
+    for position, ready in enumerate(batch):
+        if not sending._begin(ready):  # paused meanwhile, or the claim is another's by now
+            claiming.settle(ready=[ready], status=DeliveryStatus.RETRY)
+            continue
+        verdict = _post(client, channel, ready)
+        sending._settle(ready, verdict, summary)
+        if verdict.ours:
+            summary.trouble = verdict.response
+            rest = batch[position + 1 :]
+            claiming.settle(
+                ready=rest, status=DeliveryStatus.RETRY, retry_after=timezone.now() + sending.FIRST_WAIT
+            )
+            summary.retry += len(rest)
+            return
+
+
+def _post(client: httpx2.Client, channel: Channel, ready: claiming.Ready[Message]) -> Verdict:
+    body = json.dumps(
+        {"id": ready.message_id, "channel": channel.value, "to": ready.address, **ready.content.words},
+        ensure_ascii=False,
+    ).encode()
+    timestamp = str(int(time.time()))
+    headers = {
+        "Content-Type": "application/json",
+        "Idempotency-Key": ready.message_id.strip("<>"),
+        "X-Personalize-Timestamp": timestamp,
+        "X-Personalize-Signature": signature(secret=settings.MESSAGES_SECRET, timestamp=timestamp, body=body),
+    }
+    try:
+        answer: Any = client.post(settings.MESSAGES_URL, content=body, headers=headers)
+    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
+        return Verdict(Kind.LATER, f"{_host()} cannot be reached", ours=True)
+    except httpx2.HTTPError as error:
+        return Verdict(Kind.UNKNOWN, f"no answer from {_host()}: {type(error).__name__}")
+    return _verdict(answer.status_code)
+
+
+def _verdict(status: int) -> Verdict:
+    """What an answer means. Its body is not kept: it could hold the address."""
+    said = f"{_host()} answered {status}"
+    if 200 <= status < 300:
+        return Verdict(Kind.SENT, said)
+    if status in _LATER:
+        return Verdict(Kind.LATER, said)
+    if status in _OURS:
+        return Verdict(Kind.LATER, f"{said}: check MESSAGES_URL and MESSAGES_SECRET", ours=True)
+    if status == 410:
+        return Verdict(Kind.REFUSED, said, bad_address=True)
+    if 400 <= status < 500:
+        return Verdict(Kind.REFUSED, said)
+    return Verdict(Kind.UNKNOWN, said)
+
+
+def _host() -> str:
+    return urlsplit(settings.MESSAGES_URL).hostname or "the message service"
