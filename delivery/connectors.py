@@ -7,6 +7,7 @@ came, or one that says nothing, is `unknown`, and a person settles it.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -23,8 +24,9 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from campaigns import timing
 from campaigns.models import Channel
-from delivery import claiming, rendering, sending
+from delivery import claiming, rendering, sending, throttle
 from delivery.models import DeliveryStatus, Transport
 from delivery.transports import Kind, Verdict
 from generation.models import Piece
@@ -57,26 +59,23 @@ def deliver_due(*, now: datetime | None = None, limit: int = 2_000) -> sending.S
     if not is_connected():
         return summary
     mine = claiming.due(now=now, channels=CHANNELS).filter(run=OuterRef("pk"))
-    runs = list(claiming.open_runs().filter(Exists(mine)).order_by("id").values_list("pk", flat=True))
-    waiting = [(run_id, channel) for run_id in runs for channel in CHANNELS]
+    runs = list(claiming.open_runs().filter(Exists(mine)).select_related("campaign").order_by("id"))
+    waiting = [(run.pk, channel, timing.limits_of(run.campaign)) for run in runs for channel in CHANNELS]
     with httpx2.Client(timeout=settings.MESSAGES_TIMEOUT, follow_redirects=False) as client:
         while waiting and limit > 0 and not summary.trouble:
             for turn in list(waiting):
-                claimed = claiming.claim(
-                    run_id=turn[0],
-                    channel=turn[1],
-                    prepare=lambda piece, _: message(piece),
-                    transport=Transport.WEBHOOK,
-                    limit=min(BATCH, limit),
-                    now=now,
-                )
+                run_id, channel, limits = turn
+                granted = throttle.take(limits, min(BATCH, limit))
+                claimed = _claim(run_id, channel, granted, now) if granted else None
+                throttle.give_back(limits, granted - len(claimed.ready) if claimed else granted)
                 if not claimed:
                     waiting.remove(turn)
                     continue
                 summary.returned += len(claimed.returned)
                 summary.withdrawn += len(claimed.withdrawn)
-                limit -= len(claimed.ready) + len(claimed.returned) + len(claimed.withdrawn)
-                _hand_over(client, turn[1], claimed.ready, summary)
+                summary.held += len(claimed.held)
+                limit -= sum(map(len, (claimed.ready, claimed.returned, claimed.withdrawn, claimed.held)))
+                _hand_over(client, channel, claimed.ready, summary)
                 if limit <= 0 or summary.trouble:
                     break
     if summary.left or summary.trouble or summary.returned or summary.withdrawn:
@@ -84,6 +83,17 @@ def deliver_due(*, now: datetime | None = None, limit: int = 2_000) -> sending.S
             "message_round", handed_over=summary.handed_over, retry=summary.retry, unknown=summary.unknown
         )
     return summary
+
+
+def _claim(run_id: int, channel: Channel, limit: int, now: datetime) -> claiming.Claimed[Message]:
+    return claiming.claim(
+        run_id=run_id,
+        channel=channel,
+        prepare=lambda piece, _: message(piece),
+        transport=Transport.WEBHOOK,
+        limit=limit,
+        now=now,
+    )
 
 
 def message(piece: Piece) -> Message:
@@ -96,9 +106,11 @@ def message(piece: Piece) -> Message:
     return Message(words, claiming.content_hash(words))
 
 
-def signature(*, secret: str, timestamp: str, body: bytes) -> str:
-    """HMAC-SHA256 over `timestamp.body`: the service compares it, and refuses what is older than minutes."""
-    return "v1=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+def signature(*, message_id: str, timestamp: str, body: bytes) -> str:
+    """As in Standard Webhooks 1.0: HMAC-SHA256 over id, time and body, under the bytes of MESSAGES_SECRET."""
+    content = f"{message_id}.{timestamp}.".encode() + body
+    digest = hmac.new(settings.MESSAGES_SECRET.encode(), content, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(digest).decode()
 
 
 def _hand_over(
@@ -126,12 +138,13 @@ def _post(client: httpx2.Client, channel: Channel, ready: claiming.Ready[Message
         {"id": ready.message_id, "channel": channel.value, "to": ready.address, **ready.content.words},
         ensure_ascii=False,
     ).encode()
-    timestamp = str(int(time.time()))
+    timestamp, message_id = str(int(time.time())), ready.message_id.strip("<>")
     headers = {
         "Content-Type": "application/json",
-        "Idempotency-Key": ready.message_id.strip("<>"),
-        "X-Personalize-Timestamp": timestamp,
-        "X-Personalize-Signature": signature(secret=settings.MESSAGES_SECRET, timestamp=timestamp, body=body),
+        "Idempotency-Key": message_id,
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": signature(message_id=message_id, timestamp=timestamp, body=body),
     }
     try:
         answer: Any = client.post(settings.MESSAGES_URL, content=body, headers=headers)

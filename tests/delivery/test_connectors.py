@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import socketserver
 import threading
@@ -76,9 +79,9 @@ def test_each_message_is_posted_once_signed_and_in_the_ledger(service: Service) 
         assert piece.status == Status.DELIVERED
         assert (delivery.transport, delivery.status) == (Transport.WEBHOOK, DeliveryStatus.HANDED_OVER)
         assert headers["Idempotency-Key"] == delivery.message_id.strip("<>")
-        assert headers["X-Personalize-Signature"] == connectors.signature(
-            secret=SECRET, timestamp=headers["X-Personalize-Timestamp"], body=body
-        )
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        digest = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
+        assert headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
         assert json.loads(body)["id"] == delivery.message_id
     text, pushed = (json.loads(body) for _, body in service.requests)
     assert text["to"] == sms.profile.phone and text["text"].startswith(

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('delivery', '0004_holds_and_throttle'),
+        ('delivery', '0005_webhooks'),
     ]
 
     operations = [
