@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('delivery', '0005_webhooks'),
+        ('delivery', '0006_outcome_details_and_report_tally'),
     ]
 
     operations = [
