@@ -4,7 +4,8 @@ Everybody counts in the arm they were put in, whether or not their message left,
 leaving people out by what happened afterwards would compare unlike people. What somebody does counts from the run's
 first hand-over (or from when they joined it, if later) until `window_days` after its last, in every arm alike; in
 several runs of a campaign, from the first to the last of them, each event once. Visits, purchases and amounts are
-taken from events, which a hold-out has as well as everybody else; clicks and opens from reported outcomes.
+taken from events, which a hold-out has as well as everybody else; clicks and opens from reported outcomes, those of
+machines left out.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ WITH period AS (
     FROM person
     JOIN generation_piece piece ON piece.profile_id = person.profile_id AND piece.run_id = ANY(%(runs)s)
     JOIN delivery_delivery d ON d.piece_id = piece.id
-    LEFT JOIN delivery_outcome outcome ON outcome.delivery_id = d.id AND outcome.occurred_at < person.ended
+    LEFT JOIN delivery_outcome outcome
+        ON outcome.delivery_id = d.id AND outcome.counted AND outcome.occurred_at < person.ended
     GROUP BY person.profile_id
 ), done AS (
     SELECT person.*, coalesce(visited, false) AS visited, coalesce(bought, false) AS bought,

@@ -28,7 +28,7 @@ WITH tried AS (
 SELECT variant_id, count(*), count(*) FILTER (WHERE {did}) FROM tried GROUP BY variant_id
 """
 _CLICKED = """EXISTS (SELECT FROM delivery_outcome o WHERE o.delivery_id = tried.delivery_id AND o.kind = 'clicked'
-    AND o.occurred_at >= tried.since AND o.occurred_at < tried.ended)"""
+    AND o.counted AND o.occurred_at >= tried.since AND o.occurred_at < tried.ended)"""
 _EVENT = """EXISTS (SELECT FROM campaigns_event e WHERE e.profile_id = tried.profile_id AND e.name = ANY(%(names)s)
     AND e.occurred_at >= tried.since AND e.occurred_at < tried.ended)"""
 
