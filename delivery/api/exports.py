@@ -8,6 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from campaigns import brand_access
 from campaigns.api.runs import find as find_run
 from campaigns.models import Channel
 from delivery import exports
@@ -42,7 +43,9 @@ class RunExportsView(ApiView):
         problem_statuses=(404,),
     )
     def get(self, request: Request, run_id: int) -> Response:
-        files = ExportFile.objects.ready().filter(run=find_run(run_id)).order_by("-id")[:200]
+        files = (
+            ExportFile.objects.ready().filter(run=find_run(run_id, by=person(request))).order_by("-id")[:200]
+        )
         return Response(ExportFiles({"items": files}).data)
 
     @operation(
@@ -56,7 +59,7 @@ class RunExportsView(ApiView):
     def post(self, request: Request, run_id: int) -> Response:
         """One file a channel, in the columns its platform reads; the run must be released. Each piece is exported
         once: a second call answers with what was approved since, maybe nothing."""
-        files = exports.export_run(run=find_run(run_id), by=person(request))
+        files = exports.export_run(run=find_run(run_id, by=person(request)), by=person(request))
         return Response(ExportFiles({"items": files}).data)
 
 
@@ -72,7 +75,8 @@ class ExportFileView(ApiView):
         problem_statuses=(404,),
     )
     def get(self, request: Request, file_id: int) -> HttpResponse:
-        file: ExportFile = one(ExportFile.objects.ready(), pk=file_id)
+        files = brand_access.visible(ExportFile.objects.ready(), person(request), "run__campaign__brand")
+        file: ExportFile = one(files, pk=file_id)
         try:
             path = exports.location(file)
             content = path.read_bytes()

@@ -14,7 +14,7 @@ from delivery.results import report
 from delivery.results.report import Compared, Measure, Report
 from delivery.results.statistics import Interval, Verdict
 from generation.models import Arm
-from personalize.core.api import ApiView, Output
+from personalize.core.api import ApiView, Output, person
 from personalize.core.models import Scope
 from personalize.core.operations import NamedChoice, operation
 
@@ -115,7 +115,7 @@ class RunResultsView(ApiView):
         problem_statuses=(404,),
     )
     def get(self, request: Request, run_id: int) -> Response:
-        return Response(shown(report.of_run(find_run(run_id))))
+        return Response(shown(report.of_run(find_run(run_id, by=person(request)))))
 
 
 class CampaignResultsView(ApiView):
@@ -130,4 +130,4 @@ class CampaignResultsView(ApiView):
         problem_statuses=(404,),
     )
     def get(self, request: Request, slug: str) -> Response:
-        return Response(shown(report.of_campaign(find_campaign(slug))))
+        return Response(shown(report.of_campaign(find_campaign(slug, by=person(request)))))

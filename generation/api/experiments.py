@@ -90,7 +90,7 @@ class ExperimentView(ApiView):
         problem_statuses=(404,),
     )
     def get(self, request: Request, slug: str) -> Response:
-        return Response(shown(find_campaign(slug)))
+        return Response(shown(find_campaign(slug, by=person(request))))
 
     @operation(
         "change_experiment",
@@ -106,7 +106,7 @@ class ExperimentView(ApiView):
         """Runs launched from now on follow it; those that are open keep their shares."""
         sent = read(ExperimentInput, request)
         variants = sent.pop("variants", None)
-        campaign = find_campaign(slug)
+        campaign = find_campaign(slug, by=person(request))
         experiments.save(
             campaign=campaign,
             by=person(request),
