@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -16,7 +17,7 @@ from campaigns.models import Campaign
 from generation import arms, experiments, variants
 from generation.admin.launching import forecast
 from generation.models import Experiment, Variant
-from personalize.core.admin_pages import Page, attempt, log, need, person
+from personalize.core.admin_pages import Page, log, need, person
 from personalize.core.errors import DomainError
 
 _NUMBERS = ("holdout_percent", "generic_percent", "window_days", "reward_days", "floor_percent")
@@ -78,13 +79,16 @@ def experiment(page: Page, request: HttpRequest, pk: int) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         changes = {name: form.cleaned_data[name] for name in experiments.SETTINGS}
-        if attempt(
-            request,
-            lambda: experiments.save(
+        try:
+            experiments.save(
                 campaign=campaign, by=person(request), changes=changes, variants=form.cleaned_data["variants"]
-            ),
-            done="Saved. Runs launched from now on follow it; those that are open keep theirs.",
-        ):
+            )
+        except DomainError as error:
+            form.add_error(None, str(error))  # beside the form, which keeps what was typed
+        else:
+            messages.success(
+                request, "Saved. Runs launched from now on follow it; those that are open keep theirs."
+            )
             log(request, campaign, "Experiment changed.")
             return HttpResponseRedirect(reverse("admin:campaigns_campaign_experiment", args=[pk]))
     may_change = request.user.has_perm("campaigns.change_campaign")
