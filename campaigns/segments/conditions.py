@@ -6,19 +6,23 @@
     {"field": "attributes.city", "op": "one_of", "value": ["Leeds", "York"]}
     {"field": "consent.email", "op": "is", "value": "given"}
     {"did": "purchased", "at_least": 2, "days": 90, "category": "coffee"}    {"did_not": "purchased", "days": 180}
+    {"did": "viewed", "at_least": 1, "at_most": 3, "since": "2024-01-01", "until": "2024-03-31"}
+    {"bucket": "spring test", "from": 0, "to": 10}                       a tenth of all people, always the same ones
 
 Only what stands in the tables below reaches a query; everything else is refused with its path in the tree.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, F, Func, IntegerField, OuterRef, Q, TextField, Value
+from django.db.models.lookups import GreaterThanOrEqual, LessThan
 from django.utils import timezone
 
 from campaigns.models import AttributeDefinition, Consent, ConsentStatus, Event
@@ -26,7 +30,7 @@ from campaigns.models.channels import PERSONAL_CHANNELS
 from campaigns.sensitive import is_secret_name
 from personalize.core.errors import InvalidInput
 
-MAX_DEPTH = 6
+MAX_DEPTH = 10
 MAX_NODES = 100
 MAX_VALUES = 200
 
@@ -76,7 +80,9 @@ OPERATORS: Mapping[str, Mapping[str, str]] = {
 _CONSENTS = (*ConsentStatus.values, "never asked")
 _NO_VALUE = ("is_set", "is_not_set")
 _EVENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_EVENT_KEYS = {"did", "did_not", "at_least", "days", "category", "sku"}
+_EVENT_KEYS = {"did", "did_not", "at_least", "at_most", "days", "since", "until", "category", "sku"}
+_BELOW_CHOICE = re.compile(r"\b(any|not)\b")  # in a path
+BUCKETS = 100  # a bucket is one percent of the people
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +132,10 @@ def _node(node: object, path: str, depth: int, reading: _Reading) -> Q:
         return _event(node, path, reading)
     if "field" in node:
         return _condition(node, path, reading)
+    if "bucket" in node:
+        return _bucket(node, path)
     if len(node) != 1 or not {"all", "any", "not"} & node.keys():
-        raise _bad(path, "must be one of all, any, not, a field condition, did or did_not")
+        raise _bad(path, "must be one of all, any, not, a field condition, did, did_not or bucket")
     key, inner = next(iter(node.items()))
     if key == "not":
         return ~_node(inner, f"{dot}not", depth + 1, reading)
@@ -283,17 +291,82 @@ def _event(node: dict[str, Any], path: str, reading: _Reading) -> Q:
     verb = "did" if "did" in node else "did_not"
     if not isinstance(node[verb], str) or not _EVENT_NAME.fullmatch(node[verb]):
         raise _bad(f"{dot}{verb}", "must be the name of an event, such as purchased")
-    events = Event.objects.filter(profile=OuterRef("pk"), name=node[verb])
+    events = Event.objects.filter(name=node[verb])
+    if "days" in node and "since" in node:
+        raise _bad(path, "takes days or since, not both")
     if "days" in node:
         days = _whole(node["days"], f"{dot}days", most=36_500)
         events = events.filter(occurred_at__gte=reading.now - timedelta(days=days))
+    if "since" in node:
+        events = events.filter(
+            occurred_at__gte=_begin_of(_value(node["since"], "date", "before", f"{dot}since"))
+        )
+    if "until" in node:
+        last = _value(node["until"], "date", "before", f"{dot}until")
+        if last == date.max:
+            raise _bad(f"{dot}until", "must be a date such as 2024-04-03")
+        events = events.filter(occurred_at__lt=_begin_of(last + timedelta(days=1)))
     for key, column in (("category", "product__category"), ("sku", "product__sku")):
         if key in node:
             events = events.filter(**{column: _value(node[key], "text", "is", f"{dot}{key}")})
     times = _whole(node.get("at_least", 1), f"{dot}at_least", most=1_000)
-    happened = Q(Exists(events))
-    if times > 1:
+    most = _whole(node["at_most"], f"{dot}at_most", most=1_000) if "at_most" in node else 0
+    if most and most < times:
+        raise _bad(f"{dot}at_most", "must not be less than at_least")
+    if times == 1 and not most:
+        happened = Q(Exists(events.filter(profile=OuterRef("pk"))))
+    else:
         # Times, not lines: an order of five products happened once.
         counted = events.order_by().values("profile").annotate(times=Count("occurred_at", distinct=True))
-        happened = Q(Exists(counted.filter(times__gte=times).values("profile")))
+        counted = counted.filter(times__gte=times, **({"times__lte": most} if most else {})).values("profile")
+        # Counting for everybody in one pass is several times faster than person by person, but only a join can use
+        # it: below `any` and `not` the planner would count anew for each person, so there it looks each one up.
+        if verb == "did" and not _BELOW_CHOICE.search(path):
+            happened = Q(pk__in=counted)
+        else:
+            happened = Q(Exists(counted.filter(profile=OuterRef("pk"))))
     return happened if verb == "did" else ~happened
+
+
+def _begin_of(day: date) -> datetime:
+    return timezone.make_aware(datetime(day.year, day.month, day.day))
+
+
+# -- stable parts of the people ----------------------------------------------------------------------
+
+
+def bucket_of(split: str, external_id: str) -> int:
+    """Which of the hundred buckets of a split a person is in: by the CRM's id, so the same for ever and everywhere.
+
+    The first 32 bits of md5("{split}:{external_id}") modulo 100: even, and independent from split to split.
+    """
+    return (
+        int(hashlib.md5(f"{split}:{external_id}".encode(), usedforsecurity=False).hexdigest()[:8], 16)
+        % BUCKETS
+    )
+
+
+def _bucket_sql(split: str) -> Func:
+    return Func(
+        Value(f"{split}:", output_field=TextField()),
+        F("external_id"),
+        template="mod(('x' || left(md5(%(expressions)s), 8))::bit(32)::bigint, 100)",
+        arg_joiner=" || ",
+        output_field=IntegerField(),
+    )
+
+
+def _bucket(node: dict[str, Any], path: str) -> Q:
+    dot = f"{path}." if path else ""
+    extra = node.keys() - {"bucket", "from", "to"}
+    if extra:
+        raise _bad(path, f"has an unknown key '{sorted(extra)[0]}'")
+    split = _value(node["bucket"], "text", "is", f"{dot}bucket")
+    ends = [node.get("from", 0), node.get("to")]
+    for end, key in zip(ends, ("from", "to"), strict=True):
+        if isinstance(end, bool) or not isinstance(end, int) or not 0 <= end <= BUCKETS:
+            raise _bad(f"{dot}{key}", f"must be a whole number of percent from 0 to {BUCKETS}")
+    if ends[0] >= ends[1]:
+        raise _bad(f"{dot}to", "must be more than from")
+    number = _bucket_sql(split)
+    return Q(GreaterThanOrEqual(number, ends[0])) & Q(LessThan(number, ends[1]))

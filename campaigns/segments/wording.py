@@ -40,6 +40,8 @@ def _words(node: dict[str, Any], labels: Mapping[str, str], *, outer: bool = Fal
         return f"not ({_words(node['not'], labels, outer=True)})"
     if "field" in node:
         return _field_words(node, labels)
+    if "bucket" in node:
+        return f"who are in the part {node.get('from', 0)}–{node['to']} % of the split '{node['bucket']}'"
     verb = "did" if "did" in node else "did_not"
     what = node[verb].replace("_", " ")
     text = f"who {'did' if verb == 'did' else 'did not do'} '{what}'"
@@ -50,6 +52,12 @@ def _words(node: dict[str, Any], labels: Mapping[str, str], *, outer: bool = Fal
     times = node.get("at_least", 1)
     if times > 1:
         text += " at least twice" if times == 2 else f" at least {times} times"
+    if "at_most" in node:
+        text += f"{' and' if times > 1 else ''} at most {node['at_most']} times"
+    if "since" in node:
+        text += f" since {node['since']}"
+    if "until" in node:
+        text += f" until {node['until']}"
     if "days" in node:
         text += f" in the last {node['days']} days"
     return text

@@ -232,10 +232,18 @@ def test_a_segment_reads_as_a_sentence_and_refuses_unknown_fields(
     client_of: ClientOf, world: SimpleNamespace
 ) -> None:
     client, url = client_of("Writers"), f"/admin/campaigns/segment/{world.segment.pk}/change/"
-    bad = '{"all": [{"field": "password", "op": "is", "value": "x"}]}'
-    assert "password" in client.post(url, form_of(client, url) | {"filter": bad}).content.decode()
-    good = '{"all": [{"field": "lifecycle", "op": "is", "value": "nowhere"}]}'
-    assert client.post(url, form_of(client, url) | {"filter": good}).status_code == 302
+    form = {
+        "name": "x",
+        "slug": "x",
+        "like_count": "9",
+        "n.r.mode": "all",
+        "n.r.0.op": "is",
+        "do": "save_and_stay",
+    }
+    bad = client.post(url, form | {"n.r.0.what": "password", "n.r.0.value": "x"}).content.decode()
+    assert "is not a field that people may be chosen by" in bad
+    good = form | {"n.r.0.what": "lifecycle", "n.r.0.value": "nowhere"}
+    assert client.post(url, good).status_code == 302
     assert Segment.objects.get(pk=world.segment.pk).filter["all"][0]["value"] == "nowhere"
     shown = client.get(url).content.decode()
     assert "nowhere" in shown and ">0</b> people" in shown
