@@ -6,9 +6,10 @@ repeated (a re-import, a sync) never undoes a 'no': only one that the person gav
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 
 import structlog
 from django.db import connection, transaction
@@ -16,11 +17,21 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from campaigns import cleaning
-from campaigns.models import Channel, Consent, ConsentStatus, Profile, Suppression, SuppressionReason
+from campaigns.models import (
+    Channel,
+    Consent,
+    ConsentStatus,
+    Profile,
+    Purpose,
+    Suppression,
+    SuppressionReason,
+)
 from campaigns.models.channels import PERSONAL_CHANNELS
+from campaigns.models.privacy import MARKETING
 from personalize.core.errors import InvalidInput
 from personalize.core.keyed_hash import keyed_hash
 
+Key = tuple[int, str, str]  # profile, channel, purpose
 log = structlog.get_logger(__name__)
 
 # Push is addressed by the CRM's id: the app's push provider knows the person by it.
@@ -30,13 +41,20 @@ _HASH_FIELD = {Channel.EMAIL: "email_hash", Channel.SMS: "phone_hash", Channel.P
 
 @dataclass(frozen=True, slots=True)
 class ConsentInput:
-    """`at`: when it was said; None: now. `explicit`: the person said it anew, which alone undoes a 'no'."""
+    """`at`: when it was said; None: now. `explicit`: the person said it anew, which alone undoes a 'no'.
+
+    `purpose` "": for a yes marketing, for a no every purpose of the channel. `proof` is what shows it, such as the
+    form's address and the wording's version; `by` the user who wrote it down.
+    """
 
     channel: str
     status: str
     source: str = ""
     at: datetime | None = None
     explicit: bool = False
+    purpose: str = ""
+    proof: str = ""
+    by: str = ""
 
 
 def record(
@@ -47,14 +65,17 @@ def record(
     source: str,
     at: datetime | None = None,
     explicit: bool = False,
+    purpose: str = "",
+    proof: str = "",
+    by: str = "",
 ) -> bool:
     """Store what a person said; True if anything changed. The later statement wins, except as said above.
 
     An explicit 'yes' also lifts an unsubscription or erasure of the address made before it; never a bounce, a
     complaint or a block by hand.
     """
-    said = ConsentInput(channel=channel, status=status, source=source, at=at, explicit=explicit)
-    return record_many(items=[(profile_id, said)]) == 1
+    said = ConsentInput(channel, status, source, at, explicit, purpose, proof, by)
+    return record_many(items=[(profile_id, said)]) >= 1
 
 
 @transaction.atomic
@@ -62,22 +83,58 @@ def record_many(*, items: Sequence[tuple[int, ConsentInput]], now: datetime | No
     """As `record`, for (profile id, consent) pairs; the number of rows written. Statements for one person and
     channel are taken in the order given."""
     now = now or timezone.now()
-    said: dict[tuple[int, str], ConsentInput] = {}
-    for profile_id, item in items:
+    known = set(purposes()) if any(item.purpose for _, item in items) else {MARKETING}
+    for _, item in items:
         if item.channel not in PERSONAL_CHANNELS or item.status not in ConsentStatus.values:
             raise InvalidInput(
                 f"Consent is 'given' or 'withdrawn', for one of: {', '.join(PERSONAL_CHANNELS)}.",
                 field="consents",
             )
-        key = (profile_id, str(item.channel))
+        if item.purpose and item.purpose not in known:
+            raise InvalidInput(
+                f"There is no purpose of this name. Those that people may agree to: {', '.join(sorted(known))}.",
+                field="consents",
+            )
+    said: dict[Key, ConsentInput] = {}
+    for key, item in _each_purpose(items):
         said[key] = _later(said[key], item, now) if key in said else item
     written = 0
     for explicit in (False, True):
-        chosen = sorted((key, item) for key, item in said.items() if item.explicit is explicit)
+        chosen = sorted(
+            ((key, item) for key, item in said.items() if item.explicit is explicit), key=itemgetter(0)
+        )
         written += _store(chosen, explicit=explicit, now=now)
         if explicit:
             _lift(chosen, now=now)
     return written
+
+
+def purposes() -> list[str]:
+    """Slugs of what people may agree to; marketing first."""
+    return [
+        MARKETING,
+        *Purpose.objects.exclude(slug=MARKETING).order_by("slug").values_list("slug", flat=True),
+    ]
+
+
+def _each_purpose(items: Sequence[tuple[int, ConsentInput]]) -> Iterator[tuple[Key, ConsentInput]]:
+    """A yes without a purpose is for marketing; such a no is for all that was ever asked on the channel."""
+    noes = {(profile_id, item.channel) for profile_id, item in items if _is_for_all(item)}
+    asked: dict[tuple[int, str], set[str]] = {}
+    if noes:
+        rows = Consent.objects.filter(profile__in={profile_id for profile_id, _ in noes})
+        for profile_id, channel, purpose in rows.values_list("profile_id", "channel", "purpose"):
+            asked.setdefault((profile_id, channel), set()).add(purpose)
+    for profile_id, item in items:
+        if item.status == ConsentStatus.GIVEN:
+            asked.setdefault((profile_id, item.channel), set()).add(item.purpose or MARKETING)
+        of_all = {MARKETING, *asked.get((profile_id, item.channel), ())} if _is_for_all(item) else ()
+        for purpose in sorted(of_all) or [item.purpose or MARKETING]:
+            yield (profile_id, str(item.channel), purpose), item
+
+
+def _is_for_all(item: ConsentInput) -> bool:
+    return item.status == ConsentStatus.WITHDRAWN and not item.purpose
 
 
 def _at(item: ConsentInput, now: datetime) -> datetime:
@@ -93,47 +150,66 @@ def _later(first: ConsentInput, second: ConsentInput, now: datetime) -> ConsentI
     return second
 
 
-def _store(chosen: Sequence[tuple[tuple[int, str], ConsentInput]], *, explicit: bool, now: datetime) -> int:
+def _store(chosen: Sequence[tuple[Key, ConsentInput]], *, explicit: bool, now: datetime) -> int:
+    """Change the state where the rules let it, and write each statement that counts into the ledger."""
     if not chosen:
         return 0
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO campaigns_consent AS known (profile_id, channel, status, source, recorded_at, updated_at)
-            SELECT said.*, %s::timestamptz
-            FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
-                AS said (profile_id, channel, status, source, recorded_at)
-            ON CONFLICT (profile_id, channel) DO UPDATE
-            SET status = EXCLUDED.status, source = EXCLUDED.source,
-                recorded_at = EXCLUDED.recorded_at, updated_at = EXCLUDED.updated_at
-            WHERE known.status <> EXCLUDED.status
-              AND EXCLUDED.recorded_at >= known.recorded_at
-              AND (EXCLUDED.status = 'withdrawn' OR %s)
+            WITH said AS MATERIALIZED (
+                SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+                                     %s::text[], %s::text[])
+                    AS said (profile_id, channel, purpose, status, source, said_at, proof, recorded_by)
+            ), stored AS (
+                INSERT INTO campaigns_consent AS known
+                    (profile_id, channel, purpose, status, source, recorded_at, updated_at)
+                SELECT profile_id, channel, purpose, status, source, said_at, %s::timestamptz FROM said
+                ON CONFLICT (profile_id, channel, purpose) DO UPDATE
+                SET status = EXCLUDED.status, source = EXCLUDED.source,
+                    recorded_at = EXCLUDED.recorded_at, updated_at = EXCLUDED.updated_at
+                WHERE known.status <> EXCLUDED.status
+                  AND EXCLUDED.recorded_at >= known.recorded_at
+                  AND (EXCLUDED.status = 'withdrawn' OR %s)
+                RETURNING profile_id, channel, purpose
+            ), entered AS (
+                INSERT INTO campaigns_consententry (profile_id, channel, purpose, status, source, proof, explicit,
+                    counted, said_at, recorded_at, recorded_by)
+                SELECT said.profile_id, said.channel, said.purpose, said.status, said.source, said.proof, %s,
+                       stored.profile_id IS NOT NULL, said.said_at, %s::timestamptz, said.recorded_by
+                FROM said LEFT JOIN stored USING (profile_id, channel, purpose)
+                WHERE stored.profile_id IS NOT NULL OR said.proof <> '' OR %s
+            )
+            SELECT count(*) FROM stored
             """,
             [
-                now,
-                [profile_id for (profile_id, _), _ in chosen],
-                [channel for (_, channel), _ in chosen],
+                [profile_id for (profile_id, _, _), _ in chosen],
+                [channel for (_, channel, _), _ in chosen],
+                [purpose for (_, _, purpose), _ in chosen],
                 [str(item.status) for _, item in chosen],
                 [item.source[:100] for _, item in chosen],
                 [_at(item, now) for _, item in chosen],
-                explicit,
+                [item.proof[:500] for _, item in chosen],
+                [item.by[:150] for _, item in chosen],
+                now, explicit, explicit, now, explicit,
             ],
-        )
-        return int(cursor.rowcount)
+        )  # fmt: skip
+        return int(cursor.fetchone()[0])
 
 
-def _lift(chosen: Sequence[tuple[tuple[int, str], ConsentInput]], *, now: datetime) -> None:
+def _lift(chosen: Sequence[tuple[Key, ConsentInput]], *, now: datetime) -> None:
     """Take addresses off the suppression list whose owner asked to be on ours again."""
     for channel in PERSONAL_CHANNELS:
         given = {
             profile_id: _at(item, now)
-            for (profile_id, said_of), item in chosen
+            for (profile_id, said_of, _), item in chosen
             if said_of == channel and item.status == ConsentStatus.GIVEN
         }
-        agreed = Consent.objects.filter(
-            profile__in=list(given), channel=channel, status=ConsentStatus.GIVEN
-        ).values_list("profile_id", f"profile__{_HASH_FIELD[channel]}")
+        agreed = (
+            Consent.objects.filter(profile__in=list(given), channel=channel, status=ConsentStatus.GIVEN)
+            .values_list("profile_id", f"profile__{_HASH_FIELD[channel]}")
+            .distinct()
+        )
         for profile_id, address_hash in agreed:
             Suppression.objects.filter(
                 address_hash=address_hash,
@@ -224,15 +300,17 @@ def without_address(channel: str) -> Q:
     return Q(**{_ADDRESS_FIELD[Channel(channel)]: ""}) | Q(**{_HASH_FIELD[Channel(channel)]: ""})
 
 
-def may_receive(queryset: QuerySet[Profile], *, channel: str) -> QuerySet[Profile]:
-    """Those who agreed to this channel, have an address on it, and are not on its suppression list.
+def may_receive(queryset: QuerySet[Profile], *, channel: str, purpose: str = MARKETING) -> QuerySet[Profile]:
+    """Those who agreed to this channel for this purpose, have an address on it, and are not on its suppression list.
 
     All in SQL. A profile whose address hash is missing is left out: better unsent than sent against a 'no'.
     """
     if channel not in PERSONAL_CHANNELS:
         raise InvalidInput(f"Nobody is addressed by {channel}: it is an ad.", field="channel")
     hash_field = _HASH_FIELD[Channel(channel)]
-    agreed = Consent.objects.filter(profile=OuterRef("pk"), channel=channel, status=ConsentStatus.GIVEN)
+    agreed = Consent.objects.filter(
+        profile=OuterRef("pk"), channel=channel, purpose=purpose, status=ConsentStatus.GIVEN
+    )
     suppressed = Suppression.objects.filter(address_hash=OuterRef(hash_field), channel=channel)
     return queryset.filter(
         Exists(agreed),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from campaigns import segments, traits
+from campaigns import consent, segments, traits
 from campaigns.models import AttributeDefinition, Channel
 from campaigns.models.channels import PERSONAL_CHANNELS
 from campaigns.segments import builder, looking
@@ -165,6 +165,7 @@ def _row(
             "input": _input(shown["kind"], op, "{}" in operators[op]),
             "answers": _ANSWERS.get(shown["kind"], ()),
             "value": row.values.get("value", ""),
+            "purposes": consent.purposes() if shown["kind"] == "consent" else (),
         }
         if shown["input"] in ("text", "list"):
             shown["list"] = row.what.replace(".", "-")

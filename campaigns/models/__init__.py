@@ -39,6 +39,7 @@ from campaigns.models.people import (
     TraitRule,
     TraitRuleVersion,
 )
+from campaigns.models.privacy import ConsentEntry, DataExport, Erasure, Purpose, RetentionRule
 from campaigns.models.runs import Run, RunStatus, RunTrigger
 from campaigns.models.segments import Segment
 from campaigns.models.timing import Blackout, Entry, FrequencyCap, SendingRules
@@ -60,9 +61,12 @@ __all__ = [
     "CampaignStatus",
     "Channel",
     "Consent",
+    "ConsentEntry",
     "ConsentStatus",
+    "DataExport",
     "Entry",
     "EntryKind",
+    "Erasure",
     "Event",
     "Fact",
     "FrequencyCap",
@@ -78,6 +82,8 @@ __all__ = [
     "ProductEmbedding",
     "Profile",
     "ProfileEmbedding",
+    "Purpose",
+    "RetentionRule",
     "ReviewPolicy",
     "Run",
     "RunStatus",

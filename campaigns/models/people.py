@@ -118,10 +118,14 @@ class ConsentStatus(models.TextChoices):
 
 
 class Consent(models.Model):
-    """What a person agreed to on one channel. No row means: never asked, so nothing may be sent."""
+    """What a person agreed to on one channel for one purpose. No row: never asked, so nothing may be sent.
+
+    The present state; each statement that led to it stands in ConsentEntry.
+    """
 
     profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="consents")
     channel = models.CharField(max_length=20, choices=Channel.choices)
+    purpose = models.CharField(max_length=40, default="marketing", db_default="marketing")
     status = models.CharField(max_length=10, choices=ConsentStatus.choices)
     source = models.CharField(
         max_length=100, help_text="Where it was said: 'import contacts.csv', 'sign-up form', …"
@@ -131,9 +135,11 @@ class Consent(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["profile", "channel"], name="consent_once_per_channel")
+            models.UniqueConstraint(fields=["profile", "channel", "purpose"], name="consent_once_per_purpose")
         ]
-        indexes = [models.Index(fields=["channel", "status", "profile"], name="consent_channel_status")]
+        indexes = [
+            models.Index(fields=["channel", "purpose", "status", "profile"], name="consent_channel_purpose")
+        ]
 
     def __str__(self) -> str:
         return f"{self.channel} {self.status}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from campaigns.models.privacy import MARKETING
 from campaigns.segments.conditions import OPERATORS, check
 from personalize.core.errors import InvalidInput
 
@@ -187,6 +188,8 @@ def row_filter(row: Row, kinds: Mapping[str, str]) -> dict[str, Any]:
     operators = OPERATORS[kind]
     op = operator_of(given.get("op", ""), kind)
     tree = {"field": row.what, "op": op}
+    if kind == "consent" and given.get("purpose", MARKETING) != MARKETING:
+        tree["purpose"] = given["purpose"]
     if "{}" not in operators[op]:
         return tree
     text = given.get("value", "")
@@ -239,7 +242,8 @@ def _part(tree: Mapping[str, Any]) -> Group | Row:
         if verb in tree:
             rest = {key: str(value) for key, value in tree.items() if key != verb}
             return Row(verb, {"event": tree[verb], **rest})
-    return Row(tree["field"], {"op": tree["op"], "value": _text(tree.get("value", ""))})
+    rest = {"purpose": tree["purpose"]} if "purpose" in tree else {}
+    return Row(tree["field"], {"op": tree["op"], "value": _text(tree.get("value", "")), **rest})
 
 
 def _text(value: object) -> str:

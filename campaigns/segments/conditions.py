@@ -14,19 +14,21 @@ Only what stands in the tables below reaches a query; everything else is refused
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, F, Func, IntegerField, OuterRef, Q, TextField, Value
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import BooleanField, Count, Exists, F, Func, OuterRef, Q
 from django.db.models.lookups import GreaterThanOrEqual, LessThan
 from django.utils import timezone
 
-from campaigns.models import AttributeDefinition, Consent, ConsentStatus, Event
+from campaigns.models import AttributeDefinition, Consent, ConsentStatus, Event, Product, Profile
 from campaigns.models.channels import PERSONAL_CHANNELS
+from campaigns.models.privacy import MARKETING
+from campaigns.segments.buckets import BUCKETS, bucket_sql
 from campaigns.sensitive import is_secret_name
 from personalize.core.errors import InvalidInput
 
@@ -81,8 +83,6 @@ _CONSENTS = (*ConsentStatus.values, "never asked")
 _NO_VALUE = ("is_set", "is_not_set")
 _EVENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _EVENT_KEYS = {"did", "did_not", "at_least", "at_most", "days", "since", "until", "category", "sku"}
-_BELOW_CHOICE = re.compile(r"\b(any|not)\b")  # in a path
-BUCKETS = 100  # a bucket is one percent of the people
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +138,34 @@ def _node(node: object, path: str, depth: int, reading: _Reading) -> Q:
         raise _bad(path, "must be one of all, any, not, a field condition, did, did_not or bucket")
     key, inner = next(iter(node.items()))
     if key == "not":
-        return ~_node(inner, f"{dot}not", depth + 1, reading)
+        return _none_of(_node(inner, f"{dot}not", depth + 1, reading), inner)
     if not isinstance(inner, list) or not inner:
         raise _bad(f"{dot}{key}", "must be a list with at least one condition")
-    combined = Q()
-    for place, part in enumerate(inner):
-        condition = _node(part, f"{dot}{key}[{place}]", depth + 1, reading)
-        combined = (combined & condition if key == "all" else combined | condition) if place else condition
+    parts = [_node(part, f"{dot}{key}[{place}]", depth + 1, reading) for place, part in enumerate(inner)]
+    if key == "any" and len(parts) > 1 and _looks_at_events(inner):
+        each = [Profile.objects.filter(part).order_by().values("pk") for part in parts]
+        return Q(pk__in=each[0].union(*each[1:]))
+    combined = parts[0]
+    for part in parts[1:]:
+        combined = combined & part if key == "all" else combined | part
     return combined
+
+
+# What people did is told by joins, which go through the events once. Below OR and NOT Postgres cannot join and would
+# look each person up, fifty times slower over a million: so there a part with events is a query of its own.
+
+
+def _looks_at_events(tree: object) -> bool:
+    """Whether an event stands anywhere below; the tree was checked, so it is not deep."""
+    if isinstance(tree, dict):
+        return bool({"did", "did_not"} & tree.keys()) or any(_looks_at_events(part) for part in tree.values())
+    return isinstance(tree, list) and any(_looks_at_events(part) for part in tree)
+
+
+def _none_of(condition: Q, tree: object) -> Q:
+    if not _looks_at_events(tree):
+        return ~condition
+    return ~Q(Exists(Profile.objects.filter(condition, pk=OuterRef("pk"))))
 
 
 # -- conditions on fields ----------------------------------------------------------------------------
@@ -153,7 +173,11 @@ def _node(node: object, path: str, depth: int, reading: _Reading) -> Q:
 
 def _condition(node: dict[str, Any], path: str, reading: _Reading) -> Q:
     dot = f"{path}." if path else ""
-    extra = node.keys() - {"field", "op", "value"}
+    extra = (
+        node.keys()
+        - {"field", "op", "value"}
+        - ({"purpose"} if FIELDS.get(str(node["field"])) == "consent" else set())
+    )
     if extra:
         raise _bad(path, f"has an unknown key '{sorted(extra)[0]}'")
     name = node["field"]
@@ -176,7 +200,8 @@ def _condition(node: dict[str, Any], path: str, reading: _Reading) -> Q:
         raise _bad(f"{dot}value", "is missing")
     value = _value(node["value"], kind, operator, f"{dot}value")
     if kind == "consent":
-        return _consent(name.removeprefix("consent."), operator, str(value))
+        purpose = _value(node.get("purpose", MARKETING), "text", "is", f"{dot}purpose")
+        return _consent(name.removeprefix("consent."), operator, str(value), purpose)
     if attribute:
         return _on_attribute(attribute, kind, operator, value, reading.now)
     return _on_column(name, operator, value, reading.now)
@@ -272,8 +297,8 @@ def _on_attribute(name: str, kind: str, operator: str, value: Any, now: datetime
     return Q(**{f"attributes__{name}__{compare}": value})
 
 
-def _consent(channel: str, operator: str, value: str) -> Q:
-    rows = Consent.objects.filter(profile=OuterRef("pk"), channel=channel)
+def _consent(channel: str, operator: str, value: str, purpose: str) -> Q:
+    rows = Consent.objects.filter(profile=OuterRef("pk"), channel=channel, purpose=purpose)
     condition = ~Q(Exists(rows)) if value == "never asked" else Q(Exists(rows.filter(status=value)))
     return condition if operator == "is" else ~condition
 
@@ -306,9 +331,18 @@ def _event(node: dict[str, Any], path: str, reading: _Reading) -> Q:
         if last == date.max:
             raise _bad(f"{dot}until", "must be a date such as 2024-04-03")
         events = events.filter(occurred_at__lt=_begin_of(last + timedelta(days=1)))
-    for key, column in (("category", "product__category"), ("sku", "product__sku")):
+    for key in ("category", "sku"):
         if key in node:
-            events = events.filter(**{column: _value(node[key], "text", "is", f"{dot}{key}")})
+            items = Product.objects.filter(**{key: _value(node[key], "text", "is", f"{dot}{key}")})
+            # As an array it is found once, not joined for each person.
+            is_one = Func(
+                F("product_id"),
+                ArraySubquery(items.values("pk")),
+                template="(%(expressions)s))",
+                arg_joiner=" = ANY(",
+                output_field=BooleanField(),
+            )
+            events = events.filter(is_one)
     times = _whole(node.get("at_least", 1), f"{dot}at_least", most=1_000)
     most = _whole(node["at_most"], f"{dot}at_most", most=1_000) if "at_most" in node else 0
     if most and most < times:
@@ -318,14 +352,9 @@ def _event(node: dict[str, Any], path: str, reading: _Reading) -> Q:
     else:
         # Times, not lines: an order of five products happened once.
         counted = events.order_by().values("profile").annotate(times=Count("occurred_at", distinct=True))
-        counted = counted.filter(times__gte=times, **({"times__lte": most} if most else {})).values("profile")
-        # Counting for everybody in one pass is several times faster than person by person, but only a join can use
-        # it: below `any` and `not` the planner would count anew for each person, so there it looks each one up.
-        if verb == "did" and not _BELOW_CHOICE.search(path):
-            happened = Q(pk__in=counted)
-        else:
-            happened = Q(Exists(counted.filter(profile=OuterRef("pk"))))
-    return happened if verb == "did" else ~happened
+        counted = counted.filter(times__gte=times, **({"times__lte": most} if most else {}))
+        happened = Q(pk__in=counted.values("profile"))
+    return happened if verb == "did" else _none_of(happened, node)
 
 
 def _begin_of(day: date) -> datetime:
@@ -333,27 +362,6 @@ def _begin_of(day: date) -> datetime:
 
 
 # -- stable parts of the people ----------------------------------------------------------------------
-
-
-def bucket_of(split: str, external_id: str) -> int:
-    """Which of the hundred buckets of a split a person is in: by the CRM's id, so the same for ever and everywhere.
-
-    The first 32 bits of md5("{split}:{external_id}") modulo 100: even, and independent from split to split.
-    """
-    return (
-        int(hashlib.md5(f"{split}:{external_id}".encode(), usedforsecurity=False).hexdigest()[:8], 16)
-        % BUCKETS
-    )
-
-
-def _bucket_sql(split: str) -> Func:
-    return Func(
-        Value(f"{split}:", output_field=TextField()),
-        F("external_id"),
-        template="mod(('x' || left(md5(%(expressions)s), 8))::bit(32)::bigint, 100)",
-        arg_joiner=" || ",
-        output_field=IntegerField(),
-    )
 
 
 def _bucket(node: dict[str, Any], path: str) -> Q:
@@ -368,5 +376,5 @@ def _bucket(node: dict[str, Any], path: str) -> Q:
             raise _bad(f"{dot}{key}", f"must be a whole number of percent from 0 to {BUCKETS}")
     if ends[0] >= ends[1]:
         raise _bad(f"{dot}to", "must be more than from")
-    number = _bucket_sql(split)
+    number = bucket_sql(split)
     return Q(GreaterThanOrEqual(number, ends[0])) & Q(LessThan(number, ends[1]))

@@ -70,7 +70,8 @@ def _field_words(node: dict[str, Any], labels: Mapping[str, str]) -> str:
         return f"who have {what}" if value or operator == "is_set" else f"who have not {what}"
     if name.startswith("consent."):
         channel = Channel(name.removeprefix("consent.")).label
-        return f"whose consent to {channel} {'is' if operator == 'is' else 'is not'} {value}"
+        purpose = f" for {node['purpose']}" if "purpose" in node else ""
+        return f"whose consent to {channel}{purpose} {'is' if operator == 'is' else 'is not'} {value}"
     label = _LABELS.get(name) or labels.get(name.removeprefix("attributes."), name).lower()
     kind = FIELDS.get(name) or _kind_of(operator)
     text = OPERATORS[kind][operator]

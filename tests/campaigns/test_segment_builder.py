@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from campaigns import segments
 from campaigns.models import Profile
-from campaigns.segments import builder, conditions, looking
+from campaigns.segments import buckets, builder, looking
 from tests.factories import AttributeDefinitionFactory, EventFactory, ProfileFactory, SuppressionFactory
 
 pytestmark = pytest.mark.django_db
@@ -139,15 +139,15 @@ def test_a_bucket_is_the_same_in_the_database_and_here() -> None:
         query = segments.to_query({"bucket": "spring test", "from": low, "to": high})
         found = set(Profile.objects.filter(query).values_list("external_id", flat=True))
         mine = {
-            p.external_id for p in people if low <= conditions.bucket_of("spring test", p.external_id) < high
+            p.external_id for p in people if low <= buckets.bucket_of("spring test", p.external_id) < high
         }
         assert found == mine
 
 
 def test_buckets_are_even_and_splits_independent() -> None:
     ids = [f"c-{n}" for n in range(20_000)]
-    first = {i for i in ids if conditions.bucket_of("one", i) < 10}
-    both = {i for i in first if conditions.bucket_of("two", i) < 10}
+    first = {i for i in ids if buckets.bucket_of("one", i) < 10}
+    both = {i for i in first if buckets.bucket_of("two", i) < 10}
     assert 1_850 < len(first) < 2_150  # 2,000 ± 3.5 standard deviations
     assert 150 < len(both) < 250
 
