@@ -244,6 +244,14 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
 }
 
+# Who holds data about people: the archive of everything, erasure and retention ask each. See docs/privacy.md.
+PERSONAL_DATA_HOLDERS = (
+    "delivery.privacy",
+    "generation.privacy",
+    "campaigns.privacy.own",
+    "personalize.core.privacy",
+)
+
 LOGGING_CONFIG = "personalize.logging.configure"
 LOGGING = {
     "version": 1

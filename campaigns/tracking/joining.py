@@ -21,6 +21,7 @@ from campaigns.events import EventInput
 from campaigns.models import (
     Channel,
     Consent,
+    ConsentEntry,
     ConsentStatus,
     Event,
     Identity,
@@ -314,7 +315,7 @@ def _merge(*, old: int, new: int, source: str) -> None:
     rows = Profile.objects.select_for_update().filter(pk__in=(old, new)).order_by("external_id").in_bulk()
     was = rows[old]
     said = [
-        ConsentInput(channel=each.channel, status=each.status, source=each.source, at=each.recorded_at)
+        ConsentInput(each.channel, each.status, each.source, at=each.recorded_at, purpose=each.purpose)
         for each in Consent.objects.filter(profile=old)
     ]
     person = ProfileInput(
@@ -325,6 +326,7 @@ def _merge(*, old: int, new: int, source: str) -> None:
     )
     fill(profile_id=new, person=person, source=source, own=False)
     Event.objects.filter(profile=old).update(profile=new)
+    ConsentEntry.objects.filter(profile=old).update(profile=new)
     TrackedMessage.objects.filter(profile=old).update(profile=new)
     Identity.objects.filter(profile=old).update(profile=new)
     ProfileEmbedding.objects.filter(profile=old).delete()

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('campaigns', '0005_timing'),
+        ('campaigns', '0006_tracking'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
