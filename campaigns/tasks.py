@@ -35,3 +35,11 @@ def sweep_imports(**_newer: object) -> None:
     from campaigns.importing import jobs
 
     jobs.sweep()
+
+
+@shared_task(name="campaigns.apply_retention", ignore_result=True)
+def apply_retention(**_newer: object) -> None:
+    """Remove what the retention rules that are on let go. Run twice at once, each removes other rows."""
+    from campaigns.privacy import retention
+
+    retention.apply()

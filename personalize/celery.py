@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "personalize.settings")
 
@@ -27,5 +28,6 @@ app.conf.beat_schedule = {
     "forget old webhook messages": {"task": "webhooks.purge", "schedule": 3600.0},
     "attribute purchases": {"task": "delivery.attribute", "schedule": 300.0},
     "forget uploads": {"task": "campaigns.forget_uploads", "schedule": 900.0},
+    "apply retention rules": {"task": "campaigns.apply_retention", "schedule": crontab(hour=3, minute=20)},
     "forget old answers": {"task": "core.purge_idempotency", "schedule": 3600.0},
 }

@@ -62,6 +62,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
                 "campaigns_attributedefinition_changelist",
                 "campaigns.view_attributedefinition",
             ),
+            ("Purposes", "handshake", "campaigns_purpose_changelist", "campaigns.view_purpose"),
             ("Suppressions", "block", "campaigns_suppression_changelist", "campaigns.view_suppression"),
         ),
     ),
@@ -82,6 +83,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
                 "delivery_reporttally_changelist",
                 "delivery.view_reporttally",
             ),
+            ("Erasures", "delete_forever", "campaigns_erasure_changelist", "campaigns.view_erasure"),
+            ("Retention", "auto_delete", "campaigns_retentionrule_changelist", "campaigns.view_retentionrule"),
             ("API keys", "key", "core_apikey_changelist", "core.view_apikey"),
             (
                 "Webhooks",

@@ -203,6 +203,56 @@ class ConsentFactory(DjangoModelFactory):
     recorded_at = factory.LazyFunction(lambda: timezone.now() - timedelta(days=30))
 
 
+class PurposeFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.Purpose
+
+    slug = factory.Sequence(lambda n: f"purpose-{n}")
+    name = factory.LazyAttribute(lambda row: row.slug.capitalize())
+
+
+class ConsentEntryFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.ConsentEntry
+
+    profile = factory.SubFactory(ProfileFactory)
+    channel = campaigns.Channel.EMAIL
+    purpose = "marketing"
+    status = campaigns.ConsentStatus.GIVEN
+    source = "sign-up form"
+    said_at = factory.LazyFunction(lambda: timezone.now() - timedelta(days=30))
+
+
+class DataExportFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.DataExport
+
+    profile = factory.SubFactory(ProfileFactory)
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=2))
+
+
+class ErasureFactory(DjangoModelFactory):
+    """Its signature does not hold: `campaigns.privacy.erase` makes real ones."""
+
+    class Meta:
+        model = campaigns.Erasure
+
+    subject = factory.Sequence(lambda n: keyed_hash(purpose="erased", text=f"erased-{n}"))
+    reason = "request"
+    asked_at = factory.LazyFunction(timezone.now)
+    done_at = factory.LazyFunction(timezone.now)
+    removed = factory.LazyFunction(lambda: {"profiles": 1, "events": 3})
+    signature = "0" * 64
+
+
+class RetentionRuleFactory(DjangoModelFactory):
+    class Meta:
+        model = campaigns.RetentionRule
+
+    kind = "events"
+    days = 1_000
+
+
 class SuppressionFactory(DjangoModelFactory):
     """`SuppressionFactory(address="a@b.example")`: the address must be in its normal form."""
 

@@ -7,7 +7,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Lower
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils.decorators import method_decorator
@@ -15,8 +16,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
 
-from campaigns import brand_access, people, traits
-from campaigns.models import AttributeDefinition, Channel, Consent, ConsentStatus, Profile, Suppression
+from campaigns import brand_access, privacy, traits
+from campaigns.models import AttributeDefinition, Channel, Consent, ConsentStatus, Erasure, Profile
 from personalize.core.admin_pages import (
     Confirmation,
     Page,
@@ -30,7 +31,7 @@ from personalize.core.admin_pages import (
     stack,
 )
 
-EVENTS_SHOWN, PIECES_SHOWN = 40, 20
+EVENTS_SHOWN, PIECES_SHOWN, STATEMENTS_SHOWN = 40, 20, 20
 
 
 class LifecycleFilter(admin.SimpleListFilter):
@@ -111,7 +112,10 @@ class ProfilePage(ReadOnlyPage):
         return format_html('<span class="pz-badges">{}</span>', badges or badge("Nothing", "quiet"))
 
     def pages(self) -> list[URLPattern]:
-        return [self.at("<int:pk>/erase/", self.erase, "campaigns_profile_erase")]
+        return [
+            self.at("<int:pk>/erase/", self.erase, "campaigns_profile_erase"),
+            self.at("<int:pk>/archive/", self.archive, "campaigns_profile_archive"),
+        ]
 
     @method_decorator(require_GET)
     def change_view(
@@ -135,7 +139,9 @@ class ProfilePage(ReadOnlyPage):
             original=profile,
             profile=profile,
             attributes=attributes,
-            consents=profile.consents.order_by("channel"),
+            consents=profile.consents.order_by("channel", "purpose"),
+            ledger=profile.consent_entries.order_by("-said_at", "-pk")[:STATEMENTS_SHOWN],
+            may_export=request.user.has_perm("campaigns.export_profile"),
             events=profile.events.select_related("product").order_by("-occurred_at")[:EVENTS_SHOWN],
             events_total=profile.events.count(),
             pieces=brand_access.visible(
@@ -153,22 +159,24 @@ class ProfilePage(ReadOnlyPage):
         need(request, "campaigns.delete_profile")
         profile = self.load(request, pk)
         if request.method == "POST":
-            done = (
-                "Erased: profile, events, embedding and texts are gone. "
-                "A keyed hash keeps the address from being mailed again."
-            )
+            made: list[Erasure] = []
             if attempt(
-                request, lambda: people.erase(external_id=profile.external_id, by=person(request)), done=""
+                request,
+                lambda: made.append(privacy.erase(external_id=profile.external_id, by=person(request))),
+                done="",
             ):
-                messages.success(request, done)
-                return HttpResponseRedirect(reverse("admin:campaigns_profile_changelist"))
+                messages.success(
+                    request, f"Erased. The certificate is number {made[0].number}; it names nobody."
+                )
+                return HttpResponseRedirect(reverse("admin:campaigns_erasure_change", args=[made[0].pk]))
             return HttpResponseRedirect(reverse("admin:campaigns_profile_change", args=[pk]))
         asked = Confirmation(
             title=f"Erase {profile.external_id}?",
             sentence=(
-                "Everything known about this person goes: profile, events, consents, embedding and every text written "
-                "for them. Only a keyed hash of the address stays, so that a later import cannot write to them again. "
-                "Mails and export files already made are not changed: remove those by hand."
+                "Everything known about this person goes: profile, events, consents, embedding, every text written for "
+                "them with its deliveries and results, mails and lines of export files on this server, and what names "
+                "them in notes, histories and logs. Only a keyed hash of the address stays, so that a later import "
+                "cannot write to them again. Files that were downloaded and mails that left are out of reach."
             ),
             button="Erase this person",
             back=reverse("admin:campaigns_profile_change", args=[pk]),
@@ -176,6 +184,35 @@ class ProfilePage(ReadOnlyPage):
             danger=True,
         )
         return confirm(self, request, asked)
+
+    @method_decorator(require_http_methods(["GET", "POST"]))
+    def archive(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """The archive is the answer to the POST: made while it is sent, so that none lies about."""
+        need(request, "campaigns.export_profile")
+        profile = self.load(request, pk)
+        back = reverse("admin:campaigns_profile_change", args=[pk])
+        if request.method == "POST":
+            asked = privacy.ask(external_id=profile.external_id, by=person(request))
+            content = privacy.stream(number=asked.number, by=person(request))
+            response = StreamingHttpResponse(content, content_type="application/zip")
+            response["Content-Disposition"] = f'attachment; filename="person-{pk}.zip"'
+            response["Cache-Control"] = "no-store"
+            return response
+        return confirm(
+            self,
+            request,
+            Confirmation(
+                title=f"Everything about {profile.external_id}",
+                sentence=(
+                    "One zip of JSON and CSV files with all that is kept about this person: profile, consents with "
+                    "their proofs, events, texts, deliveries and results. That you fetched it is recorded. Hand it "
+                    "over safely and remove your copy."
+                ),
+                button="Fetch the archive",
+                back=back,
+                rows=(("Events", profile.events.count()), ("Texts", profile.pieces.count())),
+            ),
+        )
 
 
 @admin.register(AttributeDefinition)
@@ -202,33 +239,3 @@ class AttributePage(Page):
     @admin.display(description="Protected")
     def protected(self, row: AttributeDefinition) -> SafeString:
         return badge("Never in a text", "warn") if row.is_protected else badge("—", "quiet")
-
-
-@admin.register(Suppression)
-class SuppressionPage(ReadOnlyPage):
-    list_display = ("address", "channel_badge", "reason_badge", "since")
-    list_filter = ("channel", "reason")
-    ordering = ("-created_at",)
-    sortable_by = ()
-    fields = ("channel", "reason", "created_at")
-    empty_title = "Nobody is suppressed"
-    empty_help = (
-        "Unsubscribed, bounced, complained or erased addresses appear "
-        "here, as keyed hashes. Nothing is sent to them."
-    )
-
-    @admin.display(description="Since")
-    def since(self, row: Suppression) -> SafeString | str:
-        return moment(row.created_at)
-
-    @admin.display(description="Address")
-    def address(self, row: Suppression) -> SafeString:
-        return format_html("<code>{}…</code>", row.address_hash[:12])
-
-    @admin.display(description="Channel")
-    def channel_badge(self, row: Suppression) -> SafeString:
-        return badge(row.get_channel_display(), "plain")
-
-    @admin.display(description="Reason")
-    def reason_badge(self, row: Suppression) -> SafeString:
-        return badge(row.get_reason_display(), "warn")

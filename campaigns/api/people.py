@@ -8,10 +8,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from campaigns import cleaning, consent, people
+from campaigns import cleaning, consent, people, privacy
 from campaigns.api import bulk
 from campaigns.models import Channel, ConsentStatus, Profile, SuppressionReason
 from campaigns.models.channels import PERSONAL_CHANNELS
+from campaigns.models.privacy import MARKETING
 from personalize.core import preconditions
 from personalize.core.api import ApiView, Input, Output, one, person, read
 from personalize.core.models import Scope
@@ -40,6 +41,14 @@ class ConsentInput(Input):
     explicit = serializers.BooleanField(
         default=False, help_text="The person said yes anew: only that undoes an earlier no"
     )
+    purpose = serializers.CharField(
+        default="", allow_blank=True, max_length=40,
+        help_text="What for; left out, a yes is for marketing and a no for everything on the channel",
+    )  # fmt: skip
+    proof = serializers.CharField(
+        default="", allow_blank=True, max_length=500,
+        help_text="What shows it: the form's address, the id of a double opt-in, the version of the wording",
+    )  # fmt: skip
 
 
 class ProfileFields(Input):
@@ -92,6 +101,7 @@ class UpsertOutput(Output):
 
 class ConsentOutput(Output):
     channel = personal_channel()
+    purpose = serializers.CharField()
     status = NamedChoice(ConsentStatus.choices, schema="ConsentStatus")
     source = serializers.CharField()  # type: ignore[assignment]
     recorded_at = serializers.DateTimeField()
@@ -127,6 +137,8 @@ def to_input(external_id: str, fields: dict[str, Any], *, source: str) -> people
             source=item.get("source") or source,
             at=item.get("at"),
             explicit=item["explicit"],
+            purpose=item["purpose"],
+            proof=item["proof"],
         )
         for item in fields.get("consents", ())
     ]
@@ -227,12 +239,13 @@ class ProfileView(ApiView):
         conditional=True,
     )
     def delete(self, request: Request, external_id: str) -> Response:
-        """Profile, events, embedding and pieces go; keyed hashes of the addresses stay suppressed, so that a
-        re-import cannot reach the person again."""
+        """Everything goes: profile, events, embedding, texts, deliveries, results, mails and lines of export files,
+        notes and logs. Keyed hashes of the addresses stay suppressed, so that a re-import cannot reach the person
+        again. `Location` is the address of a certificate that names nobody."""
         profile = find(external_id)
         preconditions.check(request.headers, lambda: _locked(external_id))
-        people.erase(external_id=profile.external_id, by=person(request))
-        return Response(status=204)
+        certificate = privacy.erase(external_id=profile.external_id, by=person(request))
+        return Response(status=204, headers={"Location": f"/api/v1/erasures/{certificate.number}"})
 
 
 def _refuse_late_twin(request: Request, *, created: bool) -> None:
@@ -307,7 +320,8 @@ class ConsentsView(ApiView):
         profile = find(external_id)
         said = read(ConsentInput, request)
         consent.record(profile_id=profile.pk, **said)
-        return Response(ConsentOutput(one(profile.consents.all(), channel=said["channel"])).data)
+        known = profile.consents.filter(channel=said["channel"])
+        return Response(ConsentOutput(one(known, purpose=said["purpose"] or MARKETING)).data)
 
 
 class SuppressionInput(Input):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns.api import campaigns, events, lists, people, products, runs
+from campaigns.api import campaigns, events, lists, people, privacy, products, runs
 
 urlpatterns = [
     path("profiles", lists.ProfilesView.as_view(), name="api-profiles"),
@@ -11,8 +11,12 @@ urlpatterns = [
     path("segments", lists.SegmentsView.as_view(), name="api-segments"),
     path("profiles/bulk", people.ProfilesBulkView.as_view(), name="api-profiles-bulk"),
     # An id of the CRM's may hold a slash.
+    path("profiles/<path:external_id>/archive", privacy.ArchivesView.as_view(), name="api-archives"),
+    path("archives/<uuid:number>", privacy.ArchiveView.as_view(), name="api-archive"),
+    path("erasures/<uuid:number>", privacy.ErasureView.as_view(), name="api-erasure"),
     path("profiles/<path:external_id>/consents", people.ConsentsView.as_view(), name="api-consents"),
     path("profiles/<path:external_id>", people.ProfileView.as_view(), name="api-profile"),
+    path("suppressions/bulk", privacy.BulkSuppressionsView.as_view(), name="api-suppressions-bulk"),
     path("suppressions", people.SuppressionsView.as_view(), name="api-suppressions"),
     path("events", events.EventsView.as_view(), name="api-events"),
     path("products", products.ProductsView.as_view(), name="api-products"),

@@ -27,7 +27,12 @@ _USED_AT_MOST_EVERY = timedelta(minutes=1)
 
 # What the person behind a key needs for the operations of a scope; a key can never do more than its person.
 PERMISSIONS: dict[Scope, tuple[str, ...]] = {
-    Scope.PROFILES_READ: ("campaigns.view_profile", "campaigns.view_product"),
+    Scope.PROFILES_READ: (
+        "campaigns.view_profile",
+        "campaigns.view_product",
+        "campaigns.export_profile",
+        "campaigns.view_erasure",
+    ),
     Scope.PROFILES_WRITE: (
         "campaigns.change_profile",
         "campaigns.delete_profile",

@@ -111,7 +111,7 @@ def operation(
     *,
     tag: str,
     summary: str,
-    answers: Mapping[int, Any],
+    answers: Mapping[int | tuple[int, str], Any],
     body: Any = None,
     query: type[Serializer] | None = None,
     problem_statuses: Sequence[int] = (),
@@ -139,19 +139,20 @@ def operation(
     if tagged:
         parameters.append(_IF_NONE_MATCH)
     responses: dict[Any, Any] = {}
-    for status, answer in answers.items():
-        responses[status] = OpenApiResponse(answer, description=f"{HTTPStatus(status).phrase}.")
+    answered = {key[0] if isinstance(key, tuple) else key: key for key in answers}
+    for status, key in answered.items():
+        responses[key] = OpenApiResponse(answers[key], description=f"{HTTPStatus(status).phrase}.")
     if tagged:
         responses[304] = OpenApiResponse(
             description="You have it: the ETag of If-None-Match is the present one."
         )
-    for status in sorted(statuses - set(answers)):
+    for status in sorted(statuses - set(answered)):
         responses[status, problems.CONTENT_TYPE] = OpenApiResponse(Problem, description=_MEANING[status])
     examples = []
     if example is not None:
         examples.append(OpenApiExample("Example", value=example, request_only=True))
     if answer_example is not None:
-        codes = [str(status) for status in answers]
+        codes = [str(status) for status in answered]
         examples.append(
             OpenApiExample("Answer", value=answer_example, response_only=True, status_codes=codes)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from campaigns import people
+from campaigns import people, privacy
 from campaigns.models import Campaign, Profile, Run
 from delivery import exports
 from delivery.models import Delivery, WebhookEndpoint
@@ -21,6 +21,7 @@ from tests.factories import (
     PieceEventFactory,
     PieceFactory,
     ProductFactory,
+    ProfileFactory,
     RunFactory,
     SamplePlanFactory,
     SampleStratumFactory,
@@ -146,6 +147,15 @@ def exported(run: Run) -> int:
     return row.pk
 
 
+def archive() -> str:
+    return str(privacy.ask(external_id="c-0", by=None).number)
+
+
+def erasure() -> str:
+    ProfileFactory(external_id="gone")
+    return str(privacy.erase(external_id="gone", by=None).number)
+
+
 OPERATIONS = [
     _op("upsert_profile", f"PUT {PROFILE}", "profiles:write", "campaigns.change_profile", 201,
         lambda w: ("profiles/new-1", {"email": "new@reader.example", "attributes": {"lives_near": "coast"}})),
@@ -159,6 +169,14 @@ OPERATIONS = [
         lambda w: ("profiles/c-0/consents", {"channel": "email", "status": "withdrawn", "source": "page"})),
     _op("suppress_address", "POST suppressions", "profiles:write", "campaigns.add_suppression", 200,
         lambda w: ("suppressions", {"address": "gone@reader.example", "reason": "bounced"})),
+    _op("suppress_addresses", "POST suppressions/bulk", "profiles:write", "campaigns.add_suppression", 200,
+        lambda w: ("suppressions/bulk", {"addresses": ["gone@reader.example", "no address"]})),
+    _op("ask_for_archive", f"POST {PROFILE}/archive", "profiles:read", "campaigns.export_profile", 201,
+        lambda w: ("profiles/c-0/archive", None)),
+    _op("get_archive", "GET archives/<uuid:number>", "profiles:read", "campaigns.export_profile", 200,
+        lambda w: (f"archives/{archive()}", None)),
+    _op("get_erasure", "GET erasures/<uuid:number>", "profiles:read", "campaigns.view_erasure", 200,
+        lambda w: (f"erasures/{erasure()}", None)),
     _op("record_events", "POST events", "profiles:write", "campaigns.change_profile", 200,
         lambda w: ("events", {"items": [EVENT]})),
     _op("upsert_products", "POST products", "profiles:write", "campaigns.change_product", 200,
