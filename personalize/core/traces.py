@@ -17,19 +17,18 @@ def pattern(texts: Iterable[str]) -> re.Pattern[bytes] | None:
     for text in texts:
         if len(text) < LEAST:
             continue
-        for form in (text, text.lower(), text.upper()):
-            for encoding in _ENCODINGS:
-                try:
-                    (addresses if "@" in text else ids).add(form.encode(encoding))
-                except UnicodeEncodeError:
-                    continue
+        for encoding in _ENCODINGS:
+            try:
+                (addresses if "@" in text else ids).add(text.encode(encoding))
+            except UnicodeEncodeError:
+                continue
     # What goes on before or behind is another: c-100 is not c-1001, a@b.example is not a@b.example.org.
     found = []
     if ids:
         found.append(rb"(?<![\w@+-])(?:" + _any_of(ids) + rb")(?![\w@])")
     if addresses:
         found.append(rb"(?<![\w@+.-])(?:" + _any_of(addresses) + rb")(?![\w@]|[.-]\w)")
-    return re.compile(b"|".join(found)) if found else None
+    return re.compile(b"|".join(found), re.IGNORECASE) if found else None
 
 
 def _any_of(forms: Iterable[bytes]) -> bytes:
