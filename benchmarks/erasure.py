@@ -130,7 +130,7 @@ def plant(written: list[int], root: Path, keys: dict[str, int], user: Any) -> No
     from django.contrib.admin.models import CHANGE, LogEntry
     from django.contrib.contenttypes.models import ContentType
 
-    from campaigns.models import Identity, Profile
+    from campaigns.models import Identity, Profile, Upload, UploadPart
     from tests import factories
 
     kind = ContentType.objects.get_for_model(Profile)
@@ -141,9 +141,9 @@ def plant(written: list[int], root: Path, keys: dict[str, int], user: Any) -> No
     (logs / "web.log").write_text(
         "".join(f'{{"event": "odd", "path": "/x/{who(n)["email"]}"}}\n' for n in written[:200])
     )
-    upload = root / "state" / "uploads" / "token"
-    upload.mkdir(parents=True)
-    (upload / "contacts.csv").write_text("id;mail\n" + "\n".join(f"{i};x" for i in ids), encoding="utf-16")
+    content = ("id;mail\n" + "\n".join(f"{each};x" for each in ids)).encode("utf-16")
+    upload = Upload.objects.create(token="t", file_name="contacts.csv", size=len(content))
+    UploadPart.objects.create(upload=upload, number=0, data=content)
     for number in written:
         given = who(number)
         LogEntry.objects.create(
