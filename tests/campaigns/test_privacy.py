@@ -29,6 +29,8 @@ from campaigns.models import (
     Profile,
     RetentionRule,
     Segment,
+    Upload,
+    UploadPart,
 )
 from campaigns.people import ConsentInput, ProfileInput
 from campaigns.privacy import retention, traces
