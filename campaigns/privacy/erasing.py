@@ -75,9 +75,9 @@ def _rows(person: Person) -> Counter[str]:
     counts: Counter[str] = Counter()
     for model, rows in collector.data.items():
         counts[_name(model)] += len(rows)
-    for rows in collector.fast_deletes:
-        if size := rows.count():
-            counts[_name(rows.model)] += size
+    for query in collector.fast_deletes:
+        if size := query.count():
+            counts[_name(query.model)] += size
     return counts
 
 
