@@ -249,7 +249,7 @@ class RetentionRuleFactory(DjangoModelFactory):
     class Meta:
         model = campaigns.RetentionRule
 
-    kind = "events"
+    kind = factory.Sequence(lambda n: f"kind_{n}")
     days = 1_000
 
 

@@ -92,6 +92,7 @@ class RetentionPage(ReadOnlyPage):
         )
         return TemplateResponse(request, "admin/campaigns/retentionrule/page.html", context)
 
+    @method_decorator(require_GET)
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "",
         extra_context: dict[str, Any] | None = None,

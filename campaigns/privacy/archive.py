@@ -1,6 +1,6 @@
 """Everything about a person as one zip, made while it is fetched: nothing about them lies on a disk for it.
 
-`ask` writes down who asked, until when the archive may be fetched, and gives its number; each fetch is counted.
+`ask` writes down who asked, until when the archive may be fetched, and gives its number.
 """
 
 from __future__ import annotations
@@ -61,11 +61,18 @@ def ask(*, external_id: str, by: AbstractBaseUser | None, now: datetime | None =
     return asked
 
 
-def stream(*, number: UUID, by: AbstractBaseUser | None, now: datetime | None = None) -> Iterator[bytes]:
-    """The zip's bytes. Counts the fetch; raises ArchiveGone at once, not with the first byte."""
+def stream(
+    *, number: UUID, by: AbstractBaseUser | None, now: datetime | None = None, count: bool = True
+) -> Iterator[bytes]:
+    """The zip's bytes; raises ArchiveGone at once, not with the first byte. `count`: note the fetch in the row too.
+
+    Reading by GET changes nothing: such a fetch stands in the log alone.
+    """
     now = now or timezone.now()
     live = DataExport.objects.filter(number=number, expires_at__gt=now)
-    if not live.update(downloads=F("downloads") + 1, last_download_at=now):
+    if count:
+        live.update(downloads=F("downloads") + 1, last_download_at=now)
+    if not live.exists():
         raise ArchiveGone(
             f"This archive is gone: it can be fetched for {KEPT_HOURS} hours. Ask for a new one."
         )
