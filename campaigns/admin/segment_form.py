@@ -48,7 +48,7 @@ class Typed:
             found = {at: words for at, words in found.items() if at not in blank}
         if not found:
             try:
-                segments.check(builder.to_filter(self.root, self.kinds))
+                segments.check(self.filter() if strict else self.usable_filter())
             except InvalidInput as error:
                 found[builder.ROOT] = str(error)
         if self.json_error:
