@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('campaigns', '0007_import_jobs'),
+        ('campaigns', '0009_brand_kept_to_people'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
