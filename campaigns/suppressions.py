@@ -86,7 +86,8 @@ def addresses_in(content: bytes, *, channel: str) -> list[str]:
         return []
     column = _column(rows, channel)
     first = rows[0][column].strip().lower() if column < len(rows[0]) else ""
-    if first.replace(" ", "_") in _HEADERS:
+    is_title = channel == Channel.EMAIL and "@" not in first and len(rows) > 1 and "@" in "".join(rows[1])
+    if is_title or first.replace(" ", "_") in _HEADERS:
         rows = rows[1:]
     return [row[column].strip() for row in rows if column < len(row) and row[column].strip()]
 
