@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,8 @@ from generation.writer.vocabulary import Vocabulary, token_bytes
 
 LEAN_UNTUNED = 8.0
 # A unit whose best wording is less to be trusted than this is left out, where the piece can do without it.
-LEAST_FAITH = 0.25
+LEAST_FAITH = 0.35
+LEAST_FAITH_TITLE = 0.5  # of a headline among several: false or broken ones are seen before all else
 LEAST_SENTENCES = 4  # of an e-mail's body
 PREFIXES = 4  # briefs kept computed: about 25 MB each for the default model
 # Longest units in tokens; a limit in characters usually comes first.
@@ -251,20 +252,25 @@ class TorchWriter:
         opening = prompts.opening(work.request)
         echo = Echo(plan, [self.ids(t) for t in (opening, *(u.text for u in work.units))], self._shun)
         walks = [UnitWalk(vocabulary, rules, force, echo) for _ in range(sampling.candidates)]
-        script = self._script(work, unit)
-        if sampling.candidates > 1 and script and is_legal(vocabulary, rules, force, script):
-            walks.append(ScriptedWalk(vocabulary, rules, force, script))
+        if sampling.candidates > 1:
+            for script in self._scripts(work, unit):
+                if is_legal(vocabulary, rules, force, script):
+                    walks.append(ScriptedWalk(vocabulary, rules, force, script))
+                    break
         return walks
 
-    def _script(self, work: _Writing, unit: PlanUnit) -> list[int]:
-        """The plainest wording as tokens: a candidate that says its plan line, if nothing better comes of drawing."""
+    def _scripts(self, work: _Writing, unit: PlanUnit) -> Iterator[list[int]]:
+        """The plainest wordings as tokens, the fullest first: what stands if nothing better comes of drawing."""
         text = prompts.plainly(work.brief, work.request, unit)
         if not text or any(s.startswith("p") for s in unit.sources):
-            return []
+            return
         # One sentence is over with its full stop; where two may stand the line must be ended.
-        over = unit.label in channels.SENTENCE_LABELS and channels.MOST_SENTENCES.get(unit.label, 1) == 1
-        ends = [] if over else self._ends[:1]
-        return self.ids(text) + ends
+        sentence = unit.label in channels.SENTENCE_LABELS
+        ends = [] if sentence and channels.MOST_SENTENCES.get(unit.label, 1) == 1 else self._ends[:1]
+        while text:
+            yield self.ids(text) + ends
+            text = facts.shorter(text)
+            text += "." if text and sentence else ""
 
     def _rules(self, work: _Writing, unit: PlanUnit, sampling: Sampling) -> Rules:
         spec = channels.SPECS[work.request.channel].field_of(unit.label)
@@ -301,7 +307,8 @@ class TorchWriter:
         ended = [n for n, candidate in enumerate(candidates) if not candidate.dropped]
         best = scoring.best(verdicts, ended)
         chosen, verdict = candidates[best], verdicts[best]
-        if verdict.faith < LEAST_FAITH and self._may_leave_out(work, unit):
+        least = LEAST_FAITH_TITLE if unit.label in channels.TITLE_LABELS else LEAST_FAITH
+        if verdict.faith < least and self._may_leave_out(work, unit):
             work.left_out[channels.SPECS[work.request.channel].field_of(unit.label).name] += 1
         else:
             work.units.append(aims.written(unit, texts[best], chosen.mean_logprob, verdict))

@@ -82,3 +82,15 @@ def parts_said(brief: Brief, sources: Sequence[str], text: str) -> tuple[str, ..
 def _words(text: str) -> set[str]:
     plain = re.findall(r"[^\W\d_]{4,}", values.REFERENCE.sub(" ", text).lower())
     return {word[:6] for word in plain} | set(values.names(text))
+
+
+# A clause after a comma that tells more of the same thing may be left out; one that bounds or turns it may not.
+_MORE = re.compile(
+    r"(?:in|at|with|which|who|where|led|near|beside|opposite|made|served|together) ", re.IGNORECASE
+)
+
+
+def shorter(text: str) -> str:
+    """A fact without its last clause, where that only says more of the same; "" if nothing may be left out."""
+    rest, comma, last = text.rstrip(". ").rpartition(", ")
+    return rest if comma and _MORE.match(last) and len(rest.split()) >= _LEAST_WORDS else ""

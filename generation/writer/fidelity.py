@@ -50,7 +50,9 @@ _ADDRESSED = frozenset(("you", "your", "yours"))
 class Fidelity:
     """Counts and shares of what differs between a plan line as spoken to the reader and a text that realises it."""
 
-    misplaced: int  # values in another role, without their limit or noun; deeds of the reader made the shop's
+    misplaced: (
+        int  # values in another role, without their limit or noun; the reader's deeds made ours; said twice
+    )
     turned: int  # denials, conditions and limits that only one of the two has
     new_pairs: (
         float  # share of the text's neighbouring words, 0 to 1, that are no neighbours in the plan line
@@ -61,7 +63,7 @@ def compare(spoken: str, text: str, known: Mapping[str, str]) -> Fidelity:
     """How true `text` stays to `spoken`. Values stand as `{{name}}` in both; `known` gives what they stand for."""
     said, told = _tokens(spoken), _tokens(text)
     return Fidelity(
-        misplaced=_misplaced(said, told, known) + _wrong_actor(said, told),
+        misplaced=_misplaced(said, told, known) + _wrong_actor(said, told) + _said_twice(said, told),
         turned=len({w for w in said if w in _TURNS} ^ {w for w in told if w in _TURNS}),
         new_pairs=_new_pairs(said, told),
     )
@@ -99,6 +101,16 @@ def _is_noun(word: str) -> bool:
 def _wrong_actor(said: Sequence[str], told: Sequence[str]) -> int:
     asked = bool(said) and said[0] in _ASKED and not _OURSELVES & set(said)
     return int(asked and bool(_OURSELVES & set(told)))
+
+
+def _said_twice(said: Sequence[str], told: Sequence[str]) -> int:
+    """Whether two words together come again ("the spring parcel comes with the spring parcel")."""
+    pairs = [p for p in pairwise(told) if all(len(w) > 3 and w not in _ROLES for w in p)]
+    again = {p for p in pairs if pairs.count(p) > 1}
+    return int(
+        bool(again - set(pairwise(said)))
+        or any(pairs.count(p) > list(pairwise(said)).count(p) for p in again)
+    )
 
 
 def _new_pairs(said: Sequence[str], told: Sequence[str]) -> float:

@@ -183,14 +183,12 @@ def _email(m: _Material) -> list[PlanUnit]:
     rest = [f for f in body_facts if f is not bridge]
 
     words = trait_ids(m.request)
-    others = [
-        t for t in others if telling.to_you(words[t])
-    ]  # the rest colours the brief, but makes no sentence
-    titled = [t for t in m.traits if telling.title(words[t])]
-    subject = titled[0] if titled else first or (bridge.id if bridge else "goal")
+    # What cannot be told in plain words colours the brief, but makes no sentence.
+    others = [t for t in others if telling.to_you(words[t])]
+    subject = _subject(m, first) or (bridge.id if bridge else "goal")
     if (
-        not titled and len(rest) > 2
-    ):  # a title of a trait that has no plain one ("between jobs") is seldom good
+        subject == first and not _own_title(m, first) and len(rest) > 2
+    ):  # rather a fact than one sentence twice
         hook = _short_first(m, rest, (), SUBJECT)[0]
         rest.remove(hook)
         subject = hook.id
@@ -214,6 +212,19 @@ def _email(m: _Material) -> list[PlanUnit]:
     last = [_unit(m, "1", "offer", f.id) for f in close]
     units += [_relabel(u, "1" if i == 0 else "2") for i, u in enumerate(last)]
     return units
+
+
+def _subject(m: _Material, first: str) -> str:
+    """The trait that makes the best title: one that has a wording of its own, then one that no sentence begins with."""
+    titled = [t for t in m.traits if telling.title(trait_ids(m.request)[t])]
+    own = [t for t in titled if _own_title(m, t)]
+    return next(iter([*own, *(t for t in titled if t != first)]), first)
+
+
+def _own_title(m: _Material, trait_id: str) -> bool:
+    """Whether the trait as a title is another wording than as a sentence."""
+    trait = trait_ids(m.request).get(trait_id, "")
+    return telling.title(trait) not in ("", telling.to_you(trait))
 
 
 def greeting() -> PlanUnit:
@@ -304,7 +315,10 @@ def _fit(m: _Material, units: list[PlanUnit]) -> list[PlanUnit]:
             room = field.limit - ROOM_FOR_WORDS
             allowed = tuple(n for n in unit.values if channels.length(texts[n], field.measure) <= room)
             required: list[str] = []
-            for name in (n for n in unit.required if n in allowed):
+            # Of a fact that is longer than its field only a part can be said: with what must be mentioned.
+            long = any(m.sizes.get(s, 0) > field.limit for s in unit.sources)
+            wanted = [n for n in unit.required if n in m.brief.must_mention] if long else unit.required
+            for name in (n for n in wanted if n in allowed):
                 room -= channels.length(texts[name], field.measure) + 1
                 if room >= 0:
                     required.append(name)

@@ -250,16 +250,18 @@ FAITH_WEIGHTS: Weights = {
 USUAL_LIKELY, USUAL_UNLIKELY = -0.48, -1.32
 
 
-DOUBTFUL, SURE = 0.6, 0.8
+DOUBTFUL, SURE = 0.75, 0.8
 
 
 def best(verdicts: Sequence[Verdict], among: Sequence[int]) -> int:
-    """The number of the candidate to keep: the highest score, but no doubtful one where a sure one is to be had."""
+    """The number of the candidate to keep: the highest score, but no doubtful one where a surer one is to be had."""
     chosen = max(among, key=lambda number: verdicts[number].score)
-    if verdicts[chosen].faith < DOUBTFUL:
-        sure = [number for number in among if verdicts[number].faith >= SURE]
-        chosen = max(sure, key=lambda number: verdicts[number].score, default=chosen)
-    return chosen
+    if verdicts[chosen].faith >= DOUBTFUL:
+        return chosen
+    sure = [number for number in among if verdicts[number].faith >= SURE]
+    if sure:
+        return max(sure, key=lambda number: verdicts[number].score)
+    return max(among, key=lambda number: verdicts[number].faith)
 
 
 def _weigh(told: Mapping[str, float], weights: Weights) -> float:

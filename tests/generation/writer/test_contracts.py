@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from generation.writer import channels, checks, planning, values, writing
-from generation.writer.types import Channel, Sampling, Writer
+from generation.writer.types import Channel, Request, Sampling, Writer
 from tests.fakes import FakeWriter, HashEmbedder
 from tests.generation.writer import model_server, small
 
@@ -191,3 +191,18 @@ def test_first_name_never_stands_in_an_ad() -> None:
             assert values.FIRST_NAME not in text
         elif result.draft.channel is Channel.EMAIL:
             assert "Hi {{first_name}}," in text
+
+
+@pytest.mark.parametrize("channel", list(Channel))
+def test_the_plainest_wording_competes_in_every_channel(channel: Channel) -> None:
+    """Two sentences may stand in most ads; a script of one must come to its end there, too."""
+    from generation.writer.constraints import ScriptedWalk
+    from generation.writer.engine import _Writing
+
+    writer, brief = torch_writer(tuned=True), small.brief(must_mention=())
+    request = Request("k", channel, small.READERS[0], 1)
+    (plan,) = planning.plan(brief, [request], HashEmbedder())
+    for at, unit in enumerate(plan):
+        if unit.label in channels.SENTENCE_LABELS and not unit.text:
+            work = _Writing(brief, request, plan, Sampling(candidates=2), at=at)
+            assert isinstance(writer._walks(work, unit, work.sampling)[-1], ScriptedWalk), unit

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from generation.writer import channels, checkpoints, planning, prompts, values
-from generation.writer.types import Channel, Product, Reader, Request
+from generation.writer.types import Channel, Fact, Product, Reader, Request
 from tests.fakes import HashEmbedder
 from tests.generation.writer import small
 
@@ -103,6 +103,33 @@ def test_ads_are_planned_on_facts_never_on_traits() -> None:
     for channel in (Channel.GOOGLE_RSA, Channel.META_AD, Channel.LINKEDIN_AD):
         (plan,) = planning.plan(brief, [request(channel)], HashEmbedder())
         assert not any(s.startswith("r") for u in plan for s in u.sources)
+
+
+def test_the_subject_is_not_the_first_sentence_again() -> None:
+    brief = small.brief()
+    for traits in (
+        ("works nights", "keeps bees"),
+        ("keeps bees", "likes quiet mornings"),
+        ("owns a tandem",),
+    ):
+        one = Request("k", Channel.EMAIL, Reader("new", traits), 0)
+        (plan,) = planning.plan(brief, [one], HashEmbedder())
+        subject = prompts.plainly(brief, one, plan[0])
+        first = next(u for u in plan if u.label == "1")
+        assert subject and subject.rstrip(".") != prompts.plainly(brief, one, first).rstrip("."), traits
+
+
+def test_of_a_fact_too_long_for_its_field_only_what_must_be_mentioned_is_asked() -> None:
+    long = (
+        "half-day hire costs {{price}} for two people with lifejackets, a map of the lake and a dry bag, "
+        "until {{end_date}}"
+    )
+    brief = small.brief(facts=(Fact("f1", long),), must_mention=("end_date",))
+    (plan,) = planning.plan(brief, [request(Channel.GOOGLE_RSA)], HashEmbedder())
+    for unit in (u for u in plan if u.label == "D"):
+        assert unit.required == ("end_date",) and "price" in unit.values
+    (plan,) = planning.plan(brief, [request(Channel.SMS)], HashEmbedder())
+    assert {"price", "end_date"} == set(plan[0].required)
 
 
 def test_a_brief_without_facts_still_has_a_plan() -> None:

@@ -34,6 +34,23 @@ def test_parts_are_named_after_their_fact() -> None:
     assert facts.wholes(["f1.2", "r1", "f1.1", "p1"]) == ("f1", "r1", "p1")
 
 
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("a tasting of wines at {{time}}, in the cellar", "a tasting of wines at {{time}}"),
+        ("led by Margaret Vane, who buys in the region", "led by Margaret Vane"),
+        # what bounds or turns a fact stays with it
+        ("free delivery, for members", ""),
+        ("{{off}} off lenses, except tinted ones", ""),
+        ("open daily, until {{end}}", ""),
+        ("tea, with cake", ""),  # too little is left
+        ("one clause alone", ""),
+    ],
+)
+def test_what_only_says_more_may_be_left_out(text: str, rest: str) -> None:
+    assert facts.shorter(text) == rest
+
+
 def test_the_part_that_a_text_says() -> None:
     brief = small.brief(facts=(Fact("f1", "Solo allows ten documents; Office has no monthly limit"),))
     assert facts.parts_said(brief, ["f1"], "With Office there is no monthly limit.") == ("f1.2",)
@@ -101,6 +118,6 @@ def test_a_doubtful_candidate_gives_way_to_a_sure_one() -> None:
         return scoring.Verdict(score, faith, {})
 
     assert scoring.best([verdict(2, 0.5), verdict(1, 0.9), verdict(0, 0.95)], [0, 1, 2]) == 1
-    assert scoring.best([verdict(2, 0.7), verdict(1, 0.9)], [0, 1]) == 0  # not doubtful
-    assert scoring.best([verdict(2, 0.5), verdict(1, 0.7)], [0, 1]) == 0  # nothing surer
+    assert scoring.best([verdict(2, 0.78), verdict(1, 0.9)], [0, 1]) == 0  # not doubtful
+    assert scoring.best([verdict(2, 0.5), verdict(1, 0.7)], [0, 1]) == 1  # none is sure: the surest
     assert scoring.best([verdict(2, 0.5), verdict(1, 0.9)], [0]) == 0  # the other was given up
