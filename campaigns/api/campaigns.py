@@ -232,7 +232,9 @@ class CampaignOutput(CampaignItem):
     cta_link = serializers.CharField()
     must_mention = serializers.ListField(child=serializers.CharField())
     segment = serializers.CharField(source="segment.slug", default=None, allow_null=True)
-    segment_filter = serializers.JSONField(source="segment.filter", default=None, allow_null=True)
+    segment_filter = serializers.JSONField(
+        source="segment.filter", default=None, help_text="null: no segment"
+    )
     audience = serializers.CharField()
     review_policy = NamedChoice(ReviewPolicy.choices, schema="ReviewPolicy")
     send_policy = NamedChoice(SendPolicy.choices, schema="SendPolicy")

@@ -148,6 +148,9 @@ def operation(
         )
     for status in sorted(statuses - set(answered)):
         responses[status, problems.CONTENT_TYPE] = OpenApiResponse(Problem, description=_MEANING[status])
+    responses[414] = OpenApiResponse(
+        description="The address is too long: the web server itself says so, in HTML."
+    )
     examples = []
     if example is not None:
         examples.append(OpenApiExample("Example", value=example, request_only=True))
