@@ -84,7 +84,12 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
                 "delivery.view_reporttally",
             ),
             ("Erasures", "delete_forever", "campaigns_erasure_changelist", "campaigns.view_erasure"),
-            ("Retention", "auto_delete", "campaigns_retentionrule_changelist", "campaigns.view_retentionrule"),
+            (
+                "Retention",
+                "auto_delete",
+                "campaigns_retentionrule_changelist",
+                "campaigns.view_retentionrule",
+            ),
             ("API keys", "key", "core_apikey_changelist", "core.view_apikey"),
             (
                 "Webhooks",
