@@ -118,11 +118,11 @@ def _hand_over(
 ) -> None:
     """One by one; a fault that would meet every message gives the rest back untouched. As for mail."""
     for position, ready in enumerate(batch):
-        if not sending._begin(ready):  # paused meanwhile, or the claim is another's by now
+        if not sending.begin(ready):  # paused meanwhile, or the claim is another's by now
             claiming.settle(ready=[ready], status=DeliveryStatus.RETRY)
             continue
         verdict = _post(client, channel, ready)
-        sending._settle(ready, verdict, summary)
+        sending.settle(ready, verdict, summary)
         if verdict.ours:
             summary.trouble = verdict.response
             rest = batch[position + 1 :]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import structlog
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
@@ -293,13 +294,13 @@ def _render(piece: Piece, message_id: str) -> Rendered:
 def _hand_over(batch: Sequence[Ready[Rendered]], mailer: Mailer, summary: Summary) -> None:
     """Send the batch one by one; a fault that would meet every mail gives the rest back untouched."""
     for position, ready in enumerate(batch):
-        if not _begin(ready):
+        if not begin(ready):
             # Paused or closed since the claim: nothing has left. Or the sweeper gave it to somebody else, and
             # then this claim's number no longer fits and nothing is written.
             claiming.settle(ready=[ready], status=DeliveryStatus.RETRY)
             continue
         verdict = mailer.send(message_of(ready))
-        _settle(ready, verdict, summary)
+        settle(ready, verdict, summary)
         if verdict.ours:
             summary.trouble = verdict.response
             rest = list(batch[position + 1 :])
@@ -334,7 +335,7 @@ def _tell_provider(message: EmailMultiAlternatives, *, metadata: dict[str, str])
         setattr(message, name, value)
 
 
-def _begin(ready: Ready[Rendered]) -> bool:
+def begin(ready: Ready[Any]) -> bool:
     """Write that the mail may leave from now on; False when the claim is lost or the run was stopped meanwhile."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -363,7 +364,7 @@ AND EXISTS (
 """
 
 
-def _settle(ready: Ready[Rendered], verdict: Verdict, summary: Summary) -> None:
+def settle(ready: Ready[Any], verdict: Verdict, summary: Summary) -> None:
     match verdict.kind:
         case Kind.SENT:
             claiming.settle(ready=[ready], status=DeliveryStatus.HANDED_OVER, response=verdict.response)

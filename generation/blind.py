@@ -55,7 +55,7 @@ class Tally:
         if not self.decided:
             return 1.0
         few = min(self.first, self.second)
-        tail = sum(comb(self.decided, k) for k in range(few + 1)) / 2**self.decided
+        tail: float = sum(comb(self.decided, k) for k in range(few + 1)) / 2**self.decided
         return min(1.0, 2 * tail)
 
 

@@ -15,6 +15,7 @@ from delivery import ads, rendering
 from delivery.models import ExportFile
 from generation.models import Piece, Status
 from generation.writer import channels
+from generation.writer.types import Channel as WritersChannel
 from personalize.core.admin_pages import Page, need
 from personalize.core.errors import DomainError
 
@@ -74,7 +75,7 @@ def _shown(piece: Piece) -> dict[str, Any]:
     except DomainError as error:
         return {**shown, "broken": str(error)}
     channel = Channel(piece.channel)
-    for spec in channels.SPECS[channels.Channel(channel.value)].fields:
+    for spec in channels.SPECS[WritersChannel(channel.value)].fields:
         for text in filter(None, channels.items(fields.get(spec.name, ""))):
             length = channels.length(text, spec.measure)
             shown["lines"].append(

@@ -87,10 +87,11 @@ class WebhookEndpointPage(ReadOnlyPage):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(
+        counted: QuerySet[Any] = rows.annotate(
             pending=Count("messages", filter=Q(messages__status=MessageStatus.PENDING)),
             dead=Count("messages", filter=Q(messages__status=MessageStatus.DEAD)),
         )
+        return counted
 
     @admin.display(description="Endpoint")
     def what(self, endpoint: WebhookEndpoint) -> SafeString:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from campaigns.models import Channel
 from delivery import sheets
 from generation.writer import channels
+from generation.writer.types import Channel as WritersChannel
 from generation.writer.types import Fields
 from personalize.core.errors import InvalidInput
 
@@ -94,5 +95,5 @@ def _fields(channel: Channel, cells: Mapping[str, str]) -> Fields:
     return {name: cells.get(heading.casefold(), "") for name, heading in SINGLE[channel].items()}
 
 
-def _writers(channel: Channel) -> channels.Channel:
-    return channels.Channel(channel.value)
+def _writers(channel: Channel) -> WritersChannel:
+    return WritersChannel(channel.value)

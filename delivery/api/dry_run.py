@@ -88,7 +88,7 @@ class DryRunView(ApiView):
         """Nothing is written, sent or stored. Consent, addresses, suppressions, sending hours, quiet hours,
         blackouts and frequency caps are asked as a launch and a delivery would ask them."""
         sent = read(DryRunInput, request)
-        run = dry_run.DryRun(find_campaign(slug), at=sent.get("at"))
+        run = dry_run.DryRun(find_campaign(slug, by=request.user), at=sent.get("at"))
         found: Any = run.report()
         lines: list[dry_run.Line] = []
         following = None

@@ -28,8 +28,8 @@ def page(request: HttpRequest, pk: int, against: int, *, of: Page) -> HttpRespon
     by = person(request)
     here = reverse("admin:generation_modelversion_blind", args=[pk, against])
     if request.method == "POST":
-        pair, side = request.POST.get("pair", ""), request.POST.get("side", "")
-        attempt(request, lambda: blind.vote(one=first, other=second, pair=pair, side=side, by=by), done="")
+        number, side = request.POST.get("pair", ""), request.POST.get("side", "")
+        attempt(request, lambda: blind.vote(one=first, other=second, pair=number, side=side, by=by), done="")
         return HttpResponseRedirect(here)
     left_to_judge = blind.open_for(by, first, second)
     context: dict[str, Any] = {"back": reverse("admin:generation_modelversion_change", args=[pk])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.admin import helpers
@@ -26,7 +26,7 @@ NAMED = 50  # of the pieces that stayed, for each reason
 SHOWN = 8  # openings shown on the page: enough to notice a wrong filter
 
 
-_COUNTED = ("total", "blocked", "warned", "clean", "mine")
+_COUNTED = ("total", "blocked", "warned", "spotless", "mine")
 
 
 def _revisions(pieces: QuerySet[Piece]) -> dict[int, int]:
@@ -54,14 +54,14 @@ def decide(
 
 
 def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict: str) -> HttpResponse | None:
-    rows = list(
+    rows: list[Any] = list(
         pieces.order_by()
         .values("channel", "run__campaign__review_policy")
         .annotate(
             total=Count("pk"),
             blocked=Count("pk", filter=Q(blocking__gt=0)),
             warned=Count("pk", filter=Q(blocking=0, warnings__gt=0)),
-            clean=Count("pk", filter=Q(blocking=0, warnings=0)),
+            spotless=Count("pk", filter=Q(blocking=0, warnings=0)),
             mine=Count("pk", filter=Q(edited_by=request.user.pk)),
         )
     )

@@ -287,7 +287,7 @@ class QueuePage(Page):
     list_before_template = "admin/generation/piece/chips.html"
     list_filter_sheet = True
     list_fullwidth = True
-    ordering: tuple[str, ...] = RISKIEST_FIRST
+    ordering = RISKIEST_FIRST
     sortable_by = ()
     actions = ("approve_all", "reject_all")
     search_fields = ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import connection
@@ -69,7 +70,12 @@ _AGAIN = "(known.times = 0 OR known.started_at <= {moment} - make_interval(days 
 
 def _take_members(campaign: Campaign, members: str, *, first: bool, now: datetime) -> None:
     takes = not first or campaign.takes_present
-    params = {"campaign": campaign.pk, "now": now, "days": campaign.reentry_days, "takes": takes}
+    params: dict[str, Any] = {
+        "campaign": campaign.pk,
+        "now": now,
+        "days": campaign.reentry_days,
+        "takes": takes,
+    }
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -145,8 +151,8 @@ def _write_to_waiting(campaign: Campaign, *, when: datetime, now: datetime) -> R
     Entry.objects.filter(
         Exists(theirs) | Exists(held_out), campaign=campaign, waits_since__isnull=False
     ).update(waits_since=None, started_at=now, times=F("times") + 1, run=run)
-    readers = Piece.objects.filter(run=run, profile__isnull=False).values("profile").distinct().count()
-    Run.objects.filter(pk=run.pk).update(audience_size=readers)
+    written_to = Piece.objects.filter(run=run, profile__isnull=False).values("profile").distinct().count()
+    Run.objects.filter(pk=run.pk).update(audience_size=written_to)
     if made:
         queueing.enqueue(run_id=run.pk, chains=min(queueing.CHAINS, made))
     log.info("entered", run_id=run.pk, campaign_id=campaign.pk, pieces=made)

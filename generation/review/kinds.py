@@ -58,7 +58,8 @@ def vectors(texts: Sequence[str]) -> Matrix:
             rare = float(np.log((1 + len(texts)) / (1 + spread[feature]))) + 0.1
             row[abs(feature) % WIDTH] += (1.0 if feature > 0 else -1.0) * (1 + np.log(count)) * rare
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
+    scaled: Matrix = np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
+    return scaled
 
 
 def kinds(texts: Sequence[str], *, most: int = MOST_GROUPS) -> list[Kind]:

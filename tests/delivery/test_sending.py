@@ -421,7 +421,7 @@ def test_a_server_that_is_away_leaves_everything_as_it_was(settings: Any) -> Non
 def test_a_pause_is_seen_before_each_mail(smtp: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     run = scenes.released_run()
     pieces = scenes.approved(run, 4)
-    begin = sending._begin
+    begin = sending.begin
 
     def pause_after_the_second(ready: claiming.Ready[Any]) -> bool:
         begun = begin(ready)
@@ -429,7 +429,7 @@ def test_a_pause_is_seen_before_each_mail(smtp: Sink, monkeypatch: pytest.Monkey
             type(run).objects.filter(pk=run.pk).update(status=RunStatus.PAUSED)
         return begun
 
-    monkeypatch.setattr(sending, "_begin", pause_after_the_second)
+    monkeypatch.setattr(sending, "begin", pause_after_the_second)
 
     sending.deliver_due()
 
@@ -469,7 +469,7 @@ def test_a_claim_not_begun_goes_back_and_one_begun_is_uncertain(smtp: Sink) -> N
     run = scenes.released_run()
     not_begun, begun = scenes.approved(run, 2)
     claim(not_begun)
-    assert sending._begin(claim(begun))
+    assert sending.begin(claim(begun))
 
     early = sending.sweep()
     late = sending.sweep(now=timezone.now() + timedelta(hours=1))
@@ -486,16 +486,16 @@ def test_who_lost_the_claim_may_not_begin_and_settles_nothing(smtp: Sink) -> Non
     sending.sweep(now=timezone.now() + timedelta(hours=1))
     held = claim(piece)
 
-    assert not sending._begin(lost)
+    assert not sending.begin(lost)
     assert claiming.settle(ready=[lost], status=DeliveryStatus.FAILED, response="late") == []
-    assert sending._begin(held)
+    assert sending.begin(held)
     assert claiming.settle(ready=[held], status=DeliveryStatus.HANDED_OVER) == [piece.pk]
 
 
 def test_a_slow_worker_may_still_say_that_its_mail_left(smtp: Sink) -> None:
     piece, _ = one(smtp)
     slow = claim(piece)
-    sending._begin(slow)
+    sending.begin(slow)
     sending.sweep(now=timezone.now() + timedelta(hours=1))
 
     claiming.settle(ready=[slow], status=DeliveryStatus.HANDED_OVER)
@@ -507,7 +507,7 @@ def test_a_slow_worker_may_still_say_that_its_mail_left(smtp: Sink) -> None:
 @pytest.fixture
 def uncertain(smtp: Sink) -> Piece:
     piece, _ = one(smtp)
-    sending._begin(claim(piece))
+    sending.begin(claim(piece))
     sending.sweep(now=timezone.now() + timedelta(hours=1))
     return piece
 

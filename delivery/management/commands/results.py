@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             options["csv"].write_bytes(exporting.csv_file(found))
         if options["png"]:
             options["png"].write_bytes(exporting.png(found))
-        console = Console(file=self.stdout, width=120)
+        console = Console(file=cast(IO[str], self.stdout), width=120)
         if found.counted.since is None:
             console.print("Nothing has left yet, so there is nothing to count.")
             return
