@@ -292,10 +292,13 @@ class TorchWriter:
         attempts = []
         for number, (candidate, text) in enumerate(zip(candidates, texts, strict=True)):
             walk = work.walks[number]
+            logprobs = tuple(candidate.logprobs)
+            if isinstance(walk, ScriptedWalk) and candidate.tokens and candidate.tokens[-1] in self._ends:
+                logprobs = logprobs[:-1]  # that another sentence could follow says nothing of this one
             attempts.append(
                 scoring.Attempt(
                     text,
-                    tuple(candidate.logprobs),
+                    logprobs,
                     walk.forced,
                     walk.cut or not walk.ended,
                     isinstance(walk, ScriptedWalk),
@@ -326,13 +329,13 @@ class TorchWriter:
         if not self._info.tuned:
             return False
         spec = channels.SPECS[work.request.channel].field_of(unit.label)
-        if unit.required or not (spec.planned[0] if spec.items else unit.label in ("1", "2")):
+        if unit.required or not (spec.items or unit.label in ("1", "2")):
             return False
         own = (
             sum(u.label in spec.labels and u.label not in ("G",) for u in work.plan)
             - work.left_out[spec.name]
         )
-        return own > (spec.planned[0] if spec.items else LEAST_SENTENCES)
+        return own > (min(spec.planned[0], spec.items[0] + 1) if spec.items else LEAST_SENTENCES)
 
     @staticmethod
     def _text(unit: PlanUnit, walk: UnitWalk) -> str:

@@ -63,7 +63,10 @@ def compare(spoken: str, text: str, known: Mapping[str, str]) -> Fidelity:
     """How true `text` stays to `spoken`. Values stand as `{{name}}` in both; `known` gives what they stand for."""
     said, told = _tokens(spoken), _tokens(text)
     return Fidelity(
-        misplaced=_misplaced(said, told, known) + _wrong_actor(said, told) + _said_twice(said, told),
+        misplaced=_misplaced(said, told, known)
+        + _wrong_actor(said, told)
+        + _said_twice(said, told)
+        + _reversed(said, told),
         turned=len({w for w in said if w in _TURNS} ^ {w for w in told if w in _TURNS}),
         new_pairs=_new_pairs(said, told),
     )
@@ -110,6 +113,17 @@ def _said_twice(said: Sequence[str], told: Sequence[str]) -> int:
     return int(
         bool(again - set(pairwise(said)))
         or any(pairs.count(p) > list(pairwise(said)).count(p) for p in again)
+    )
+
+
+def _reversed(said: Sequence[str], told: Sequence[str]) -> int:
+    """Words that say the contrary of one in the plan line: "uninsured" for "insured"."""
+    own = set(said)
+    return sum(
+        word not in own
+        and any(word.startswith(p) and word[len(p) :] in own for p in ("un", "in", "non", "dis", "im"))
+        for word in set(told)
+        if len(word) > 6
     )
 
 

@@ -24,6 +24,7 @@ TASTING = "a tasting of {{count}} wines on {{day}} at {{time}}, in the cellar"
         ("reply by {{day}}", "Please reply by {{day}}.", 0),
         ("reply by {{day}}", "We reply by {{day}}.", 1),
         ("we ring with a price", "We ring with a price first.", 0),
+        ("collection by insured courier", "Uninsured courier included", 1),
         ("a cup comes with the spring parcel", "The spring parcel comes with the spring parcel.", 1),
     ],
 )
