@@ -64,6 +64,9 @@ _DOING = _words(
     traveling visiting trying staying recovering searching restoring growing shopping saving working renovating
     decorating hoping waiting starting preparing organising organizing"""
 )
+_DANGLING = re.compile(
+    r"(?!.*\b(?:and|but|or|that|who|which|when|if)\b.*\b(?:it|them)\b).*\b(?:it|them)\b", re.IGNORECASE
+)
 # After these, what follows an "and" is more often another thing ("likes runs and walks") than another deed.
 _HAVING = _words("like love enjoy prefer want need buy dislike hate order collect own")
 _SECOND_VERB = re.compile(r"((?:^you|\s)[^,;]*?\s(?:and|but|or) )([a-z']+)\b(?=\s)")
@@ -79,6 +82,8 @@ _OWN = {
 
 def to_you(trait: str) -> str:
     """The trait as a clause that begins with "you" or "your"; "" where no rule is certain."""
+    if _DANGLING.match(trait):
+        return ""  # "asked support about it": about what, only another note says
     clause = _clause(trait)
     if any(word in ("is", "has", "was", "does") for word in clause.split()[1:5]) and not clause.startswith(
         "your "

@@ -27,7 +27,9 @@ from generation.writer.corpus import read_pieces, read_plain
         ("likes runs and walks along the canal", "you like runs and walks along the canal"),
         ("daughter sings and has lessons", "your daughter sings and has lessons"),
         ("a bunch for a friend left in the basket", "you left a bunch for a friend in the basket"),
+        ("has a bike and rides it daily", "you have a bike and ride it daily"),
         # no rule is certain
+        ("asked support about it", ""),
         ("an elder son finished school last summer", ""),
         ("a younger sister is now in her exam year", ""),
         ("self-employed electrician", ""),
