@@ -81,8 +81,9 @@ def record(
 @transaction.atomic
 def record_many(*, items: Sequence[tuple[int, ConsentInput]], now: datetime | None = None) -> int:
     """As `record`, for (profile id, consent) pairs; the number of rows written. Statements for one person and
-    channel are taken in the order given."""
+    channel are taken in the order given. What is said of an id that became another's is said of that one."""
     now = now or timezone.now()
+    items = _of_present_ids(items)
     known = set(purposes()) if any(item.purpose for _, item in items) else {MARKETING}
     for _, item in items:
         if item.channel not in PERSONAL_CHANNELS or item.status not in ConsentStatus.values:
@@ -107,6 +108,12 @@ def record_many(*, items: Sequence[tuple[int, ConsentInput]], now: datetime | No
         if explicit:
             _lift(chosen, now=now)
     return written
+
+
+def _of_present_ids(items: Sequence[tuple[int, ConsentInput]]) -> Sequence[tuple[int, ConsentInput]]:
+    former = Profile.objects.filter(pk__in={key for key, _ in items}, merged_into__isnull=False)
+    became = dict(former.values_list("pk", "merged_into_id"))
+    return [(became.get(key, key), item) for key, item in items] if became else items
 
 
 def purposes() -> list[str]:

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from campaigns import cleaning, consent
+from campaigns import cleaning, consent, twins
 from campaigns.cleaning import AttributeValue, Problem, Unusable
 from campaigns.consent import ConsentInput
 from campaigns.models import (
@@ -185,10 +185,11 @@ def upsert(
 
 @transaction.atomic
 def store(*, items: Sequence[ProfileInput], source: str, now: datetime | None = None) -> UpsertResult:
-    """Store items that `clean` returned without a refusal."""
+    """Store items that `clean` returned without a refusal. A second answer for one address is left out (`twins`)."""
     now = now or timezone.now()
     merged: dict[str, ProfileInput] = {}
-    for item in _as_known_now(items):
+    allowed, left_out = twins.without_second_answers(_as_known_now(items))
+    for item in allowed:
         merged[item.external_id] = (
             _merge(merged[item.external_id], item) if item.external_id in merged else item
         )
@@ -214,7 +215,8 @@ def store(*, items: Sequence[ProfileInput], source: str, now: datetime | None = 
     ]
     if said:
         consent.record_many(items=said, now=now)
-    return UpsertResult(created=created, updated=updated, unchanged=len(items) - created - updated, ids=ids)
+    unchanged = len(items) - created - updated
+    return UpsertResult(created=created, updated=updated, unchanged=unchanged, left_out=left_out, ids=ids)
 
 
 def _as_known_now(items: Sequence[ProfileInput]) -> Sequence[ProfileInput]:

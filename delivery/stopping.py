@@ -36,7 +36,15 @@ def stop(
 
     `address`, or its keyed `address_hash`: the one it is about, the profile's present one when both are left out.
     A bounce of an address the person no longer has stops that address alone. `keep` names a piece to leave alone.
+    Of an id that became another's, all this holds for that one, beside the address of its own.
     """
+    if profile.merged_into is not None:
+        former = address or consent.address_of(profile, channel)
+        with suppress(InvalidInput):
+            address_hash = address_hash or consent.address_hash(
+                consent.normalise_address(channel, former) if former else ""
+            )
+        profile, address = profile.merged_into, ""
     present = consent.address_of(profile, channel)
     elsewhere = bool(address_hash) and address_hash != (
         consent.address_hash(consent.normalise_address(channel, present)) if present else ""

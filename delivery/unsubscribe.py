@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from campaigns import consent
 from campaigns.models import Channel, Consent, ConsentStatus, Profile, SuppressionReason
+from campaigns.models.privacy import MARKETING
 from delivery import stopping
 from delivery.models import Delivery, Outcome, OutcomeKind
 from generation.models import Piece
@@ -68,11 +69,14 @@ def look_up(token: str) -> Place | None:
     except (signing.BadSignature, ValueError, TypeError):
         return None
     piece = Piece.objects.select_related("run__campaign__brand").filter(pk=piece_id).first()
+    profile = Profile.objects.select_related("merged_into").filter(pk=profile_id).first()
+    if profile is not None and profile.merged_into is not None:  # the id it was sent to became another's
+        profile = profile.merged_into
     return Place(
         piece_id=piece_id,
-        profile_id=profile_id,
+        profile_id=profile.pk if profile is not None else profile_id,
         channel=Channel(channel),
-        profile=Profile.objects.filter(pk=profile_id).first(),
+        profile=profile,
         brand_name=piece.run.campaign.brand.name if piece else "",
     )
 
@@ -97,6 +101,10 @@ def leave(place: Place, *, now: datetime | None = None, source: str = SOURCE) ->
     )
     delivery = Delivery.objects.filter(piece_id=place.piece_id, channel=place.channel).first()
     if delivery is not None:
+        # Where the mail was read may be another address by now than the person's: it is left alone too.
+        consent.suppress_hashes(
+            pairs=[(delivery.address_hash, place.channel)], reason=SuppressionReason.UNSUBSCRIBED
+        )
         Outcome.objects.bulk_create(
             [
                 Outcome(
@@ -117,7 +125,7 @@ def leave(place: Place, *, now: datetime | None = None, source: str = SOURCE) ->
 def _was_on_the_list(place: Place, now: datetime) -> bool:
     """Whether mail could reach the person until this click, or until one on the same kind of page just now."""
     assert place.profile is not None
-    agreed = Consent.objects.filter(profile=place.profile, channel=place.channel).first()
+    agreed = Consent.objects.filter(profile=place.profile, channel=place.channel, purpose=MARKETING).first()
     if agreed is None:
         return False
     if agreed.status == ConsentStatus.GIVEN:

@@ -47,6 +47,7 @@ class Checked(Generic[Item]):
 
     def __init__(self) -> None:
         self.good: list[Item] = []
+        self.places: list[int] = []  # of the good ones in `items`
         self.results: list[dict[str, Any]] = []
         self.refused = 0
 
@@ -70,6 +71,7 @@ def check(
             refused = any(problem.refuses for problem in found)
             if not refused:
                 checked.good.append(item)
+                checked.places.append(index)
         checked.refused += refused
         if errors:
             sent_id = raw.get(id_field) if isinstance(raw, dict) else None
@@ -82,6 +84,24 @@ def check(
                 }
             )
     return checked
+
+
+def tell_left_out(
+    checked: Checked[Item], found: Sequence[tuple[int, Problem]], *, raw_items: Sequence[Any], id_field: str
+) -> None:
+    """Add to the results what only storing found, by place among the good items."""
+    known = {result["index"]: result for result in checked.results}
+    for place, problem in found:
+        index = checked.places[place]
+        if index not in known:
+            known[index] = {
+                "index": index,
+                "id": raw_items[index][id_field],
+                "result": "stored",
+                "errors": [],
+            }
+        known[index]["errors"].append({"field": problem.field, "message": _sentence(problem)})
+    checked.results = [known[index] for index in sorted(known)]
 
 
 def left_out(found: Sequence[tuple[int, Problem]]) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from campaigns import cleaning, consent, people, privacy
 from campaigns.api import bulk
-from campaigns.models import Channel, ConsentStatus, Profile, SuppressionReason
+from campaigns.models import Channel, Consent, ConsentStatus, Profile, SuppressionReason
 from campaigns.models.channels import PERSONAL_CHANNELS
 from campaigns.models.privacy import MARKETING
 from personalize.core import preconditions
@@ -290,6 +290,7 @@ class ProfilesBulkView(ApiView):
 
         checked = bulk.check(sent["items"], serializer=ProfileItem, clean=clean, id_field="external_id")
         stored = people.store(items=checked.good, source=sent["source"])
+        bulk.tell_left_out(checked, stored.left_out, raw_items=sent["items"], id_field="external_id")
         body = {
             "created": stored.created,
             "updated": stored.updated,
@@ -320,7 +321,8 @@ class ConsentsView(ApiView):
         profile = find(external_id)
         said = read(ConsentInput, request)
         consent.record(profile_id=profile.pk, **said)
-        known = profile.consents.filter(channel=said["channel"])
+        whose = profile.merged_into_id or profile.pk  # an id that became another's speaks for that one
+        known = Consent.objects.filter(profile=whose, channel=said["channel"])
         return Response(ConsentOutput(one(known, purpose=said["purpose"] or MARKETING)).data)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from campaigns import cleaning, consent, people
+from campaigns import cleaning, consent, people, twins
 from campaigns.cleaning import Problem, Unusable
 from campaigns.consent import ConsentInput
 from campaigns.importing import standing
@@ -16,7 +16,6 @@ from campaigns.importing.running import Counts, Options, Tally, cell
 from campaigns.models import (
     AttributeDefinition,
     Channel,
-    Consent,
     ConsentStatus,
     ImportKind,
     Profile,
@@ -26,10 +25,6 @@ from campaigns.models import (
 from campaigns.people import Cleaned, ProfileInput
 from personalize.core.keyed_hash import keyed_hash
 
-HASH_FIELDS = {Channel.EMAIL: "email_hash", Channel.SMS: "phone_hash", Channel.PUSH: "id_hash"}
-_TWIN = (
-    "was withdrawn for the same address under another id, so no consent was taken: the person must agree anew"
-)
 _PLAIN = ("email", "phone", "first_name", "last_name", "locale", "time_zone")
 
 
@@ -166,16 +161,19 @@ class ProfileRows:
     def store(self, items: Sequence[tuple[int, ProfileInput]], *, dry_run: bool) -> Counts:
         stops, self._stops = self._stops, []
         noes, self._noes = self._noes, []
-        items, problems = _without_twins(items)
-        counts = Counts(problems=problems, stopped=_stop(stops, dry_run=dry_run))
+        counts = Counts(stopped=_stop(stops, dry_run=dry_run))
+        numbers, people_read = [number for number, _ in items], [item for _, item in items]
         if not dry_run:
             if items:
-                result = people.store(items=[item for _, item in items], source=self._options.source)
+                result = people.store(items=people_read, source=self._options.source)
                 counts.created, counts.updated, counts.unchanged = (
                     result.created, result.updated, result.unchanged,
                 )  # fmt: skip
+                counts.problems = [(numbers[place], problem) for place, problem in result.left_out]
             self._hear(noes)
             return counts
+        left_out = twins.without_second_answers(people_read)[1]
+        counts.problems = [(numbers[place], problem) for place, problem in left_out]
         ids = [item.external_id for _, item in items]
         known = set(Profile.objects.filter(external_id__in=ids).values_list("external_id", flat=True))
         counts.created = sum(
@@ -231,36 +229,3 @@ def _stop(stops: Sequence[tuple[str, str, str]], *, dry_run: bool) -> int:
         )
         for reason in standing.REASONS.values()  # the gravest last: it replaces the others
     )
-
-
-def _without_twins(
-    items: Sequence[tuple[int, ProfileInput]],
-) -> tuple[list[tuple[int, ProfileInput]], list[tuple[int, Problem]]]:
-    """Items without each 'yes' of an address that said 'no' under another id: a new id is no new answer."""
-    asked: dict[str, set[str]] = {}
-    for _, item in items:
-        for each in item.consents:
-            if each.status == ConsentStatus.GIVEN and (hashed := address_hash(item, each.channel)):
-                asked.setdefault(str(each.channel), set()).add(hashed)
-    said_no: dict[tuple[str, str], set[str]] = {}
-    for channel, hashes in asked.items():
-        field = HASH_FIELDS[Channel(channel)]
-        refused = Consent.objects.filter(
-            channel=channel, status=ConsentStatus.WITHDRAWN, **{f"profile__{field}__in": hashes}
-        ).values_list(f"profile__{field}", "profile__external_id")
-        for hashed, external_id in refused:
-            said_no.setdefault((channel, hashed), set()).add(external_id)
-    if not said_no:
-        return list(items), []
-    kept: list[tuple[int, ProfileInput]] = []
-    problems = []
-    for number, item in items:
-        good = []
-        for each in item.consents:
-            others = said_no.get((str(each.channel), address_hash(item, each.channel)), set())
-            if each.status == ConsentStatus.GIVEN and others - {item.external_id}:
-                problems.append((number, Problem(f"consent.{each.channel}", _TWIN, refuses=False)))
-            else:
-                good.append(each)
-        kept.append((number, replace(item, consents=good)))
-    return kept, problems

@@ -45,7 +45,7 @@ def test_upsert_creates_then_updates_and_keeps_what_is_not_sent(api, world):
     assert found["attributes"] == {}
     assert found["reachable"] == ["email"]
     assert found["consents"] == [
-        {"channel": "email", "status": "given", "source": "form", "recorded_at": WHEN}
+        {"channel": "email", "purpose": "marketing", "status": "given", "source": "form", "recorded_at": WHEN}
     ]
 
 
@@ -178,3 +178,26 @@ def test_products_are_upserted_and_listed_with_filters(api, world):
     assert len(api.get("products?category=pans").json()["items"]) == 2
     api.post("products", {"items": [{"sku": "PAN-1", "price": "45"}]})
     assert Product.objects.get(sku="PAN-1").name == "Cast iron pan"
+
+
+def test_a_no_of_an_address_holds_under_another_id_and_each_call_says_so(api, world):
+    no = {
+        "email": "eve@reader.example",
+        "consents": [{"channel": "email", "status": "withdrawn", "source": "form"}],
+    }
+    yes = {
+        "email": "eve@reader.example",
+        "consents": [{"channel": "email", "status": "given", "source": "form"}],
+    }
+    api.put("profiles/e-1", no)
+
+    one = api.put("profiles/e-2", yes).json()
+    many = api.post(
+        "profiles/bulk", {"items": [{"external_id": "e-0"}, {"external_id": "e-3", **yes}]}
+    ).json()
+
+    assert [entry["field"] for entry in one["left_out"]] == ["consent.email"]
+    assert [(row["index"], row["id"], row["result"]) for row in many["results"]] == [(1, "e-3", "stored")]
+    assert not consent.may_receive(
+        Profile.objects.filter(email="eve@reader.example"), channel="email"
+    ).exists()

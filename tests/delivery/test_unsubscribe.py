@@ -197,3 +197,62 @@ def test_the_page_keeps_the_link_to_itself(client: Client, piece: Piece) -> None
 
 def test_other_methods_are_refused(client: Client, piece: Piece) -> None:
     assert client.put(path(piece)).status_code == 405
+
+
+@pytest.fixture
+def joined(piece: Piece) -> Profile:
+    """Who the piece's reader became, with another address and a consent of their own."""
+    new: Profile = factories.ProfileFactory(consents=["email"])
+    Profile.objects.filter(pk=piece.profile_id).update(merged_into=new)
+    return new
+
+
+def of(profile: Profile) -> Any:
+    return consent.may_receive(Profile.objects.filter(pk=profile.pk), channel="email")
+
+
+def test_a_mail_to_a_former_id_leaves_for_the_person(client: Client, piece: Piece, joined: Profile) -> None:
+    waiting = factories.PieceFactory(profile=joined, status=Status.IN_REVIEW)
+    page = client.post(path(piece))
+
+    assert not of(joined).exists()
+    waiting.refresh_from_db()
+    assert waiting.status == Status.WITHDRAWN
+    undo = re.search(r'name="undo" value="([^"]+)"', page.content.decode())
+    assert undo
+    client.post(path(piece), {"action": "undo", "undo": undo[1]})
+    assert of(joined).exists()
+
+
+def test_preferences_of_a_former_id_are_the_persons(client: Client, piece: Piece, joined: Profile) -> None:
+    client.post(path(piece).replace("/u/", "/p/"), {"action": "everything"})
+
+    assert not of(joined).exists()
+
+
+def test_a_complaint_about_a_mail_to_a_former_id_counts(piece: Piece, joined: Profile) -> None:
+    from delivery import outcomes
+
+    outcomes.record(
+        items=[
+            outcomes.OutcomeInput(
+                kind="complained", event_id="c-1", occurred_at=timezone.now(), piece_id=piece.pk
+            )
+        ]
+    )
+
+    assert not of(joined).exists()
+
+
+def test_the_address_that_the_mail_went_to_is_left_alone_too(client: Client, piece: Piece) -> None:
+    assert piece.profile is not None
+    was = piece.profile.email
+    piece.delivery.address_hash = piece.profile.email_hash
+    piece.delivery.save()
+    people.upsert(
+        items=[people.ProfileInput(piece.profile.external_id, email="moved@postbox.example")], source="crm"
+    )
+    client.post(path(piece))
+
+    assert consent.is_suppressed(address=was, channel="email")
+    assert consent.is_suppressed(address="moved@postbox.example", channel="email")

@@ -255,3 +255,15 @@ def test_many_at_once_store_each_once_and_lose_no_visitor() -> None:
     assert wrong == []
     assert statuses() == {"stored": 54}
     assert [len(did(f"u{n}")) for n in range(6)] == [8] * 6
+
+
+def test_a_no_to_a_former_id_is_a_no_of_the_person(shop: Sender) -> None:
+    old = ProfileFactory(external_id="old", email="old@example.com")
+    new = ProfileFactory(external_id="new", email="new@example.com", consents=["email"])
+    shop.send("alias", call("alias", "m1", previousId="old", userId="new"))
+    assert mailable("new")
+
+    consent.record(profile_id=old.pk, channel="email", status="withdrawn", source="api")
+
+    assert agreed("new") == {"email": "withdrawn"} and not mailable("new")
+    assert new.pk == person("new").pk
