@@ -37,6 +37,7 @@ LEAN_UNTUNED = 8.0
 # A unit whose best wording is less to be trusted than this is left out, where the piece can do without it.
 LEAST_FAITH = 0.35
 LEAST_FAITH_TITLE = 0.5  # of a headline among several: false or broken ones are seen before all else
+LEAST_LOGPROB = -5.0  # of a token of the plainest wording
 LEAST_SENTENCES = 4  # of an e-mail's body
 PREFIXES = 4  # briefs kept computed: about 25 MB each for the default model
 # Longest units in tokens; a limit in characters usually comes first.
@@ -293,8 +294,11 @@ class TorchWriter:
         for number, (candidate, text) in enumerate(zip(candidates, texts, strict=True)):
             walk = work.walks[number]
             logprobs = tuple(candidate.logprobs)
-            if isinstance(walk, ScriptedWalk) and candidate.tokens and candidate.tokens[-1] in self._ends:
-                logprobs = logprobs[:-1]  # that another sentence could follow says nothing of this one
+            if isinstance(
+                walk, ScriptedWalk
+            ):  # what else could begin or follow says nothing against a fact's own words
+                ended = bool(candidate.tokens) and candidate.tokens[-1] in self._ends
+                logprobs = tuple(max(p, LEAST_LOGPROB) for p in (logprobs[:-1] if ended else logprobs))
             attempts.append(
                 scoring.Attempt(
                     text,

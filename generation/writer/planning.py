@@ -185,20 +185,9 @@ def _email(m: _Material) -> list[PlanUnit]:
     words = trait_ids(m.request)
     # What cannot be told in plain words colours the brief, but makes no sentence.
     others = [t for t in others if telling.to_you(words[t])]
-    subject = _subject(m, first) or (bridge.id if bridge else "goal")
-    if (
-        subject == first and not _own_title(m, first) and len(rest) > 2
-    ):  # rather a fact than one sentence twice
-        hook = _short_first(m, rest, (), SUBJECT)[0]
-        rest.remove(hook)
-        subject = hook.id
-    units = [_unit(m, "S", "hook", subject)]
-    preview = rest.pop() if len(rest) > 3 else (close[0] if close else bridge)  # rather a fact of its own
-    units.append(_unit(m, "P", "offer", *([preview.id] if preview else ["goal"])))
-    units.append(greeting())
-    units.append(_unit(m, "1", "hook", first) if first else _unit(m, "1", "hook", "goal"))
+    body = [_unit(m, "1", "hook", first or "goal")]
     if bridge:
-        units.append(_unit(m, "2", "bridge", bridge.id))
+        body.append(_unit(m, "2", "bridge", bridge.id))
     middle: list[PlanUnit] = []
     for product in m.products[:1]:
         middle.append(_unit(m, "1", "benefit", product.id))
@@ -206,25 +195,31 @@ def _email(m: _Material) -> list[PlanUnit]:
         near = next((f for f in rest if f.id == m.nearest.get(others[0]) and others[0] in m.close), None)
         middle.append(_unit(m, "1", "benefit", others[0], *([near.id] if near else [])))
         rest = [f for f in rest if f is not near]
-    wanted = m.rng.choice((5, 6, 6, 7)) - 2 - len(close) - len(middle)
-    middle += [_unit(m, "1", "proof", f.id) for f in rest[: max(wanted, 0)]]
-    units += [_relabel(u, "1" if i == 0 else "2") for i, u in enumerate(middle)]
+    wanted = max(m.rng.choice((5, 6, 6, 7)) - 2 - len(close) - len(middle), 0)
+    middle += [_unit(m, "1", "proof", f.id) for f in rest[:wanted]]
+    body += [_relabel(u, "1" if i == 0 else "2") for i, u in enumerate(middle)]
     last = [_unit(m, "1", "offer", f.id) for f in close]
-    units += [_relabel(u, "1" if i == 0 else "2") for i, u in enumerate(last)]
-    return units
+    body += [_relabel(u, "1" if i == 0 else "2") for i, u in enumerate(last)]
+    return [*_head(m, body, rest[wanted:]), *body]
 
 
-def _subject(m: _Material, first: str) -> str:
-    """The trait that makes the best title: one that has a wording of its own, then one that no sentence begins with."""
-    titled = [t for t in m.traits if telling.title(trait_ids(m.request)[t])]
-    own = [t for t in titled if _own_title(m, t)]
-    return next(iter([*own, *(t for t in titled if t != first)]), first)
+def _head(m: _Material, body: Sequence[PlanUnit], unused: Sequence[Fact]) -> list[PlanUnit]:
+    """Subject, preheader and greeting: rather what the body does not say, in its words, once more.
 
-
-def _own_title(m: _Material, trait_id: str) -> bool:
-    """Whether the trait as a title is another wording than as a sentence."""
-    trait = trait_ids(m.request).get(trait_id, "")
-    return telling.title(trait) not in ("", telling.to_you(trait))
+    The best title is a trait with a wording of its own, then a trait the body leaves out, then an unused fact that
+    is short.
+    """
+    words, left = trait_ids(m.request), _short_first(m, unused, (), SUBJECT)
+    said = {s for unit in body for s in unit.sources}
+    titled = [t for t in m.traits if telling.title(words[t])]
+    best = [t for t in titled if telling.title(words[t]) != telling.to_you(words[t])]
+    best += [t for t in titled if t not in said]
+    if not best and left and m.sizes[left[0].id] <= SUBJECT:
+        best = [left.pop(0).id]
+    later = [t for t in titled if t not in body[0].sources]
+    subject = next(iter([*best, *later, *titled, *m.traits]), body[-1].sources[0])
+    preview = left[0].id if left else body[-1].sources[-1]
+    return [_unit(m, "S", "hook", subject), _unit(m, "P", "offer", preview), greeting()]
 
 
 def greeting() -> PlanUnit:
