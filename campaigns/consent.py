@@ -249,6 +249,17 @@ def address_of(profile: Profile, channel: str) -> str:
     return str(getattr(profile, field)) if field else ""
 
 
+def hash_of(profile: Profile, channel: str) -> str:
+    """Under which this person's address on a channel is suppressed; "" of none, and of what is no address."""
+    if stored := str(getattr(profile, _HASH_FIELD[Channel(channel)])):
+        return stored
+    try:
+        address = address_of(profile, channel)
+        return address_hash(normalise_address(channel, address)) if address else ""
+    except InvalidInput:
+        return ""
+
+
 def address_hash(address: str) -> str:
     """The keyed hash of an address in its normal form; "" of none."""
     return keyed_hash(purpose="address", text=address) if address else ""

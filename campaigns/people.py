@@ -343,10 +343,9 @@ def erase(*, external_id: str, by: AbstractBaseUser | None) -> None:
     if not profiles:
         raise UnknownProfile("There is no person of this id. They may have been erased already.")
     pairs = [
-        (consent.address_hash(consent.normalise_address(channel, address)), str(channel))
+        (consent.hash_of(profile, channel), str(channel))
         for profile in profiles
         for channel in PERSONAL_CHANNELS
-        if (address := consent.address_of(profile, channel))
     ]
     consent.suppress_hashes(pairs=pairs, reason=SuppressionReason.ERASED)
     idempotency.forget(texts=[text for p in profiles for text in (p.external_id, p.email, p.phone)])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from campaigns.models import Profile
@@ -35,10 +35,13 @@ def full_until(
     if not caps:
         return {}
     longest = max(cap.days for cap in caps)
+    # What went to an id that became this reader's went to this reader.
+    former = dict(Profile.objects.filter(merged_into__in=readers).values_list("pk", "merged_into_id"))
+    theirs = Q(piece__profile__in=readers)
+    if former:
+        theirs |= Q(piece__profile__in=list(former))
     rows = (
-        Delivery.objects.filter(
-            piece__profile__in=readers, status__in=_COUNTED, channel__in=PERSONAL_CHANNELS
-        )
+        Delivery.objects.filter(theirs, status__in=_COUNTED, channel__in=PERSONAL_CHANNELS)
         .annotate(at=Coalesce("finished_at", "begun_at", "created_at"), reader=F("piece__profile_id"))
         .filter(at__gt=now - timedelta(days=longest))
         .order_by("at")
@@ -46,7 +49,7 @@ def full_until(
     )
     had: dict[int, list[tuple[str, datetime]]] = defaultdict(list)
     for reader, channel, at in rows.iterator(chunk_size=5000):
-        had[reader].append((channel, at))
+        had[former.get(reader) or reader].append((channel, at))
     full: dict[int, datetime] = {}
     for reader, messages in had.items():
         waits = [until for cap in caps if (until := _until(messages, cap, now))]

@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,7 +55,7 @@ def is_connected() -> bool:
 
 def deliver_due(*, now: datetime | None = None, limit: int = 2_000) -> sending.Summary:
     """Hand over due text and push messages, up to `limit`, a batch of each run in turn, on any number of workers."""
-    now, summary = now or timezone.now(), sending.Summary()
+    now, summary, begun = now or timezone.now(), sending.Summary(), time.monotonic()
     if not is_connected():
         return summary
     mine = claiming.due(now=now, channels=CHANNELS).filter(run=OuterRef("pk"))
@@ -66,7 +66,9 @@ def deliver_due(*, now: datetime | None = None, limit: int = 2_000) -> sending.S
             for turn in list(waiting):
                 run_id, channel, limits = turn
                 granted = throttle.take(limits, min(BATCH, limit))
-                claimed = _claim(run_id, channel, granted, now) if granted else None
+                # A slow service makes a round long: it must not go on into somebody's quiet hours.
+                moment = now + timedelta(seconds=time.monotonic() - begun)
+                claimed = _claim(run_id, channel, granted, moment) if granted else None
                 throttle.give_back(limits, granted - len(claimed.ready) if claimed else granted)
                 if not claimed:
                     waiting.remove(turn)

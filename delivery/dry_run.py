@@ -27,6 +27,7 @@ from campaigns.models import (
     ScheduleKind,
 )
 from campaigns.models.channels import AD_CHANNELS, PERSONAL_CHANNELS
+from campaigns.models.privacy import MARKETING
 from campaigns.models.timing import Entry
 from delivery import caps, exports
 from delivery.models import HoldReason
@@ -255,7 +256,7 @@ class DryRun:
 
     def _judged(self, channel: str) -> QuerySet[Any]:
         """The audience, each with `verdict`: '' for who would get it, else a Reason. In the order of the checks."""
-        mine = Consent.objects.filter(profile=OuterRef("pk"), channel=channel)
+        mine = Consent.objects.filter(profile=OuterRef("pk"), channel=channel, purpose=MARKETING)
         allowed = consent.may_receive(self._audience, channel=channel)
         once = consent.one_per_address(allowed, channel=channel)
         cases = [

@@ -13,6 +13,7 @@ from django.utils import timezone
 from campaigns import consent, timing
 from campaigns.models import Channel, Consent, ConsentStatus, Fact, Profile, Run, Value
 from campaigns.models.channels import PERSONAL_CHANNELS
+from campaigns.models.privacy import MARKETING
 from delivery import caps, rendering
 from delivery.models import Hold, HoldReason, Transport
 from generation.models import Finding, Piece, Severity, Status
@@ -47,7 +48,9 @@ def why_not_sent(piece: Piece, channel: Channel, allowed: Collection[int]) -> st
             return "the address is suppressed"
     except InvalidInput:
         return "what is on file for this channel is no address"
-    given = Consent.objects.filter(profile=piece.profile, channel=channel, status=ConsentStatus.GIVEN)
+    given = Consent.objects.filter(
+        profile=piece.profile, channel=channel, purpose=MARKETING, status=ConsentStatus.GIVEN
+    )
     return "the reader may not be sent to now" if given.exists() else "the reader's consent is not given"
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from campaigns import briefs
+from campaigns import brand_access, briefs
 from campaigns.models import Run, RunStatus
 from campaigns.runs import RunClosed
 from delivery import rendering
@@ -52,6 +52,7 @@ def refresh(*, run: Run, by: AbstractBaseUser | None) -> Refreshed:
     those pieces go back to review. Raises NotAllowed, RunClosed."""
     drafting.may_launch(by)
     stored = Run.objects.select_for_update(of=("self",)).select_related("campaign").get(pk=run.pk)
+    brand_access.check(by, stored.campaign.brand_id)
     if stored.status == RunStatus.CANCELLED:
         raise RunClosed("This run was cancelled: nothing of it leaves any more.")
     found = changes(stored)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from campaigns import briefs
+from campaigns import brand_access, briefs
 from campaigns.models import Campaign
 from generation.models import Experiment, Variant
 from generation.models.experiments import MOST_APART
@@ -49,6 +49,7 @@ def save(
     """
     if isinstance(by, PermissionsMixin) and not by.has_perm("campaigns.change_campaign"):
         raise NotAllowed("You may not change campaigns. Ask somebody who has that permission.")
+    brand_access.check(by, campaign.brand_id)
     if unknown := sorted(set(changes) - set(SETTINGS)):
         raise InvalidInput(f"There is no setting {unknown[0]}.", field=unknown[0])
     Campaign.objects.select_for_update().get(pk=campaign.pk)

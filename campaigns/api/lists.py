@@ -8,12 +8,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from campaigns import cleaning, consent
+from campaigns import brand_access, cleaning, consent
 from campaigns.api import bulk
 from campaigns.api.people import ConsentInput, personal_channel
 from campaigns.cleaning import Problem
 from campaigns.models import Brand, Channel, Profile, Segment
-from personalize.core.api import ApiView, ListQuery, Output, list_response, read, read_query
+from personalize.core.api import ApiView, ListQuery, Output, list_response, person, read, read_query
 from personalize.core.errors import InvalidInput
 from personalize.core.models import Scope
 from personalize.core.operations import operation, page_of
@@ -95,7 +95,8 @@ class BrandsView(ApiView):
     def get(self, request: Request) -> Response:
         """Brands are made in the admin; a campaign names one by its slug."""
         query = read_query(ListQuery, request)
-        return list_response(Brand.objects.all(), query=query, output=BrandRow, request=request)
+        rows = brand_access.visible(Brand.objects.all(), person(request), "pk")
+        return list_response(rows, query=query, output=BrandRow, request=request)
 
 
 class SegmentRow(Output):

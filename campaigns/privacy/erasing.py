@@ -14,13 +14,15 @@ from datetime import datetime
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.db.models.deletion import Collector
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from campaigns import people
 from campaigns.models import Erasure, Profile
 from campaigns.privacy.people import person_of
+from campaigns.tracking import ledger
 from personalize.core.keyed_hash import keyed_hash
 from personalize.core.personal_data import Person, holders
 
@@ -47,13 +49,12 @@ def erase_many(
     if len(external_ids) > MOST:
         raise ValueError(f"At most {MOST} people at a time.")
     began = timezone.now()
-    # Locked in one order, so that two erasures wait for each other instead of deadlocking.
-    list(
-        Profile.objects.select_for_update()
-        .filter(external_id__in=external_ids)
-        .order_by("external_id")
-        .only("pk")
-    )
+    # Locked in one order, so that two erasures wait for each other instead of deadlocking; the ids before the
+    # people, as tracking does.
+    roots = Profile.objects.filter(external_id__in=external_ids).values(root=Coalesce("merged_into", "pk"))
+    joined = Profile.objects.filter(Q(pk__in=roots) | Q(merged_into__in=roots))
+    ledger.hold(profiles=joined)
+    list(joined.select_for_update().order_by("external_id").only("pk"))
     found: dict[tuple[int, ...], tuple[str, Person]] = {}
     for external_id in sorted(set(external_ids)):
         person = person_of(external_id)

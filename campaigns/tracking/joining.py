@@ -35,6 +35,7 @@ from campaigns.models import (
     TrackedStatus,
 )
 from campaigns.people import ProfileInput
+from campaigns.tracking import merging
 from campaigns.tracking.messages import Message
 
 _TEXTS = ("email", "phone", "first_name", "last_name", "locale", "time_zone")
@@ -329,6 +330,7 @@ def _merge(*, old: int, new: int, source: str) -> None:
     ConsentEntry.objects.filter(profile=old).update(profile=new)
     TrackedMessage.objects.filter(profile=old).update(profile=new)
     Identity.objects.filter(profile=old).update(profile=new)
+    merging.entries(old=old, new=new)
     ProfileEmbedding.objects.filter(profile=old).delete()
     now = timezone.now()
     Profile.objects.filter(merged_into=old).update(merged_into=new, updated_at=now)

@@ -27,6 +27,7 @@ from campaigns.models import (
     ScheduleKind,
 )
 from campaigns.models.channels import AD_CHANNELS, PERSONAL_CHANNELS
+from campaigns.models.privacy import MARKETING
 from generation import arms, planting, transitions, variants, versions
 from generation.drafting import queueing
 from generation.models import Piece, Plant, Status
@@ -111,6 +112,7 @@ def compose(
     for a reader who may not be written to on this channel, and what `launch` raises.
     """
     may_launch(by)
+    brand_access.check(by, campaign.brand_id)
     if channel not in PERSONAL_CHANNELS:
         raise LaunchRefused("Ads are written for an audience: launch the campaign instead.")
     if campaign.status in (CampaignStatus.ARCHIVED, CampaignStatus.PAUSED):
@@ -257,7 +259,9 @@ HELD_OUT = "in the hold-out, for comparison"
 
 def reach(audience: QuerySet[Profile], *, channel: str, size: int, split: arms.Split | None = None) -> Reach:
     """What a launch decides for one channel; the launch page counts with it too. `size` is the audience's."""
-    given = Consent.objects.filter(profile=OuterRef("pk"), channel=channel, status=ConsentStatus.GIVEN)
+    given = Consent.objects.filter(
+        profile=OuterRef("pk"), channel=channel, purpose=MARKETING, status=ConsentStatus.GIVEN
+    )
     consented = audience.filter(Exists(given)).count()
     allowed = consent.may_receive(audience, channel=channel)
     everybody = consent.one_per_address(allowed, channel=channel)

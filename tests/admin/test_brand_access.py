@@ -13,7 +13,8 @@ from django.test import Client
 from campaigns import brand_access, runs
 from campaigns.brand_access import NotYourBrand
 from campaigns.models import Run
-from generation import drafting, review
+from delivery import refreshing
+from generation import drafting, experiments, review
 from generation.models import Piece, SamplePlan, Status
 from generation.review import sampling
 from personalize.core.errors import InvalidInput, NotAllowed
@@ -30,6 +31,9 @@ OTHERS = {
     "generation_modelversion_roll_back", "generation_piece_kinds", "campaigns_traitrule_changes",
     "campaigns_traitrule_move", "campaigns_traitrule_switch", "campaigns_traitrule_restore",
     "generation_pieceevent_export", "generation_pieceevent_verify", "generation_plant_rate",
+    # An archive is a person's own: it holds all of them, whoever may see the brands in it.
+    "campaigns_profile_archive", "campaigns_suppression_take_off", "campaigns_retentionrule_save",
+    "campaigns_campaign_times",  # of what is typed: no campaign is read
 }  # fmt: skip
 
 # Of the calendar the names of campaigns are known to all who plan.
@@ -124,7 +128,7 @@ def test_the_api_answers_404(stranger: User, world: SimpleNamespace) -> None:
         body = {"revision": 1} if path.startswith("pieces") else {}
         response = client.post(f"{base}/{path}", body, content_type="application/json")
         assert response.status_code == 404, path
-    for path in ("pieces", "campaigns"):
+    for path in ("pieces", "campaigns", "brands"):
         assert client.get(f"{base}/{path}").json()["items"] == []
     sent = {"verdict": "approve", "pieces": [{"id": world.piece.pk, "revision": 1}]}
     answer = client.post(f"{base}/pieces/decide", sent, content_type="application/json").json()
@@ -145,6 +149,11 @@ def test_services_refuse_whoever_calls_them(stranger: User, world: SimpleNamespa
         lambda: runs.release(run=run, by=stranger),
         lambda: drafting.cancel(run=run, by=stranger),
         lambda: drafting.launch(campaign=world.campaign, by=stranger),
+        lambda: drafting.compose(
+            campaign=world.campaign, profile=factories.ProfileFactory(), channel="email", by=stranger
+        ),
+        lambda: refreshing.refresh(run=run, by=stranger),
+        lambda: experiments.save(campaign=world.campaign, by=stranger, changes={}),
     ]
     for deed in deeds:
         with pytest.raises(NotYourBrand):

@@ -189,6 +189,12 @@ def test_a_certificate_is_found_by_the_id_and_cannot_be_forged(world: SimpleName
     assert not privacy.verify(Erasure.objects.get())
 
 
+def test_an_address_that_is_none_keeps_nobody_from_being_forgotten(world: SimpleNamespace) -> None:
+    odd = ProfileFactory(external_id="odd", email="not an address", email_hash="", phone="0", phone_hash="")
+    privacy.erase(external_id="odd", by=None)
+    assert not Profile.objects.filter(pk=odd.pk).exists()
+
+
 def test_one_unknown_among_many_stops_all(world: SimpleNamespace) -> None:
     with pytest.raises(people.UnknownProfile):
         privacy.erase_many(external_ids=["quux-7781", "nobody"], by=None)

@@ -98,6 +98,15 @@ def test_every_reason_lists_exactly_those_it_counts(campaign: Campaign) -> None:
     assert set(reasons(run, reason="would")) == {"now", "window", "quiet", "cap"}
 
 
+def test_another_purpose_is_another_question(campaign: Campaign) -> None:
+    factories.PurposeFactory(slug="news")
+    agreed, asked = Profile.objects.get(external_id="now"), Profile.objects.get(external_id="no_consent")
+    factories.ConsentFactory(profile=agreed, purpose="news", status="withdrawn")
+    factories.ConsentFactory(profile=asked, purpose="news", status="given")
+    found = reasons(DryRun(campaign, at=AT))
+    assert (found["now"], found["no_consent"]) == ("now", "no_consent")
+
+
 def test_search_and_pages(campaign: Campaign) -> None:
     run = DryRun(campaign, at=AT)
     assert set(reasons(run, search="no_")) == {"no_consent", "no_address"}

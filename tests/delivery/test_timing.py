@@ -159,6 +159,15 @@ def test_whatever_may_have_arrived_counts(smtp: Sink, status: str, counts: bool)
     assert sending.deliver_due(now=now).held == (1 if counts else 0)
 
 
+def test_what_went_to_a_former_id_counts(smtp: Sink) -> None:
+    factories.FrequencyCapFactory(channel="", most=1, days=1)
+    former, person, now = reader(), reader(), timezone.now()
+    sent(former, now - timedelta(hours=1))
+    Profile.objects.filter(pk=former.pk).update(merged_into=person)
+    scenes.approved(scenes.released_run(), profile=person)
+    assert sending.deliver_due(now=now).held == 1
+
+
 def test_two_campaigns_at_once_keep_the_cap_together(smtp: Sink) -> None:
     factories.FrequencyCapFactory(channel="email", most=1, days=7)
     people = [reader() for _ in range(5)]

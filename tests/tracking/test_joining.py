@@ -13,6 +13,7 @@ from campaigns import consent, events, people, segments
 from campaigns.events import EventInput
 from campaigns.models import (
     ConsentStatus,
+    Entry,
     Event,
     Identity,
     Profile,
@@ -22,7 +23,13 @@ from campaigns.models import (
     TrackedMessage,
 )
 from campaigns.people import ProfileInput
-from tests.factories import AttributeDefinitionFactory, ConsentFactory, EventFactory, ProfileFactory
+from tests.factories import (
+    AttributeDefinitionFactory,
+    ConsentFactory,
+    EntryFactory,
+    EventFactory,
+    ProfileFactory,
+)
 from tests.tracking.sender import Sender, agreed, call, did, person, statuses
 
 pytestmark = pytest.mark.django_db
@@ -267,3 +274,23 @@ def test_a_no_to_a_former_id_is_a_no_of_the_person(shop: Sender) -> None:
 
     assert agreed("new") == {"email": "withdrawn"} and not mailable("new")
     assert new.pk == person("new").pk
+
+
+def test_an_always_on_campaign_is_had_once_under_all_ids(shop: Sender) -> None:
+    old, new = ProfileFactory(external_id="old"), ProfileFactory(external_id="new")
+    once, again, fresh = (EntryFactory(profile=old).campaign for _ in range(3))
+    now = datetime.now(UTC)
+    Entry.objects.filter(campaign__in=[once, again]).update(times=1, started_at=now - timedelta(days=40))
+    type(again).objects.filter(pk=again.pk).update(reentry_days=30)
+    for campaign in (once, again):
+        EntryFactory(campaign=campaign, profile=new, waits_since=now)
+
+    shop.send("alias", call("alias", "m1", previousId="old", userId="new"))
+
+    found = {entry.campaign_id: entry for entry in Entry.objects.filter(profile=new)}
+    assert not Entry.objects.filter(profile=old).exists() and len(found) == 3
+    assert {key: (entry.times, entry.waits_since) for key, entry in found.items()} == {
+        once.pk: (1, None),
+        again.pk: (1, now),  # the forty days are over: it may reach them again
+        fresh.pk: (0, None),
+    }
