@@ -84,6 +84,7 @@ def record_many(*, items: Sequence[tuple[int, ConsentInput]], now: datetime | No
     channel are taken in the order given. What is said of an id that became another's is said of that one."""
     now = now or timezone.now()
     items = _of_present_ids(items)
+    items = [*_noes_of_twins(items), *items]  # first, so that what a twin says anew in this very call counts
     known = set(purposes()) if any(item.purpose for _, item in items) else {MARKETING}
     for _, item in items:
         if item.channel not in PERSONAL_CHANNELS or item.status not in ConsentStatus.values:
@@ -114,6 +115,30 @@ def _of_present_ids(items: Sequence[tuple[int, ConsentInput]]) -> Sequence[tuple
     former = Profile.objects.filter(pk__in={key for key, _ in items}, merged_into__isnull=False)
     became = dict(former.values_list("pk", "merged_into_id"))
     return [(became.get(key, key), item) for key, item in items] if became else items
+
+
+def _noes_of_twins(items: Sequence[tuple[int, ConsentInput]]) -> list[tuple[int, ConsentInput]]:
+    """Whoever says no means their address: it holds for every id under which that address said yes before."""
+    found: list[tuple[int, ConsentInput]] = []
+    for channel in (Channel.EMAIL, Channel.SMS):  # push is addressed by the id itself
+        noes: dict[int, list[ConsentInput]] = {}
+        for key, item in items:
+            if item.status == ConsentStatus.WITHDRAWN and item.channel == channel:
+                noes.setdefault(key, []).append(item)
+        if not noes:
+            continue
+        field = _HASH_FIELD[channel]
+        owners: dict[str, list[int]] = {}
+        for hashed, key in (
+            Profile.objects.filter(pk__in=noes).exclude(**{field: ""}).values_list(field, "pk").order_by("pk")
+        ):
+            owners.setdefault(hashed, []).append(key)
+        agreed = Consent.objects.filter(
+            channel=channel, status=ConsentStatus.GIVEN, **{f"profile__{field}__in": list(owners)}
+        ).order_by("profile")
+        for twin, hashed in agreed.values_list("profile_id", f"profile__{field}").distinct():
+            found += [(twin, item) for key in owners[hashed] if key != twin for item in noes[key]]
+    return found
 
 
 def purposes() -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from campaigns import consent, people
 from campaigns.models import Profile
 from campaigns.people import ConsentInput, ProfileInput
+from tests.factories import PurposeFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -58,12 +61,24 @@ def test_only_an_answer_given_anew_counts_and_another_purpose_is_another_questio
     upsert(ada("b", ConsentInput("email", "given", explicit=True)))
     assert mailable() == {"b"}
 
-    from tests.factories import PurposeFactory
-
     PurposeFactory(slug="news")
     upsert(ada("c", ConsentInput("email", "withdrawn", purpose="news"), email="c@postbox.example"))
     upsert(ada("d", YES, email="c@postbox.example"))
     assert mailable() == {"b", "d"}
+
+
+def test_a_no_holds_for_every_id_that_said_yes_before_it_and_for_no_later_yes() -> None:
+    upsert(ada("a", YES), ada("b", YES), ada("c", YES, email="c@postbox.example"))
+    now = timezone.now()
+    key = Profile.objects.get(external_id="a").pk
+    assert mailable() == {"a", "b", "c"}
+
+    consent.record(
+        profile_id=key, channel="email", status="withdrawn", source="crm", at=now - timedelta(days=1)
+    )
+    assert mailable() == {"a", "b", "c"}  # older than what both have said since
+    consent.record(profile_id=key, channel="email", status="withdrawn", source="crm")
+    assert mailable() == {"c"}
 
 
 def test_the_same_person_again_and_other_channels_are_left_alone() -> None:
