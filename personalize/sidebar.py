@@ -117,7 +117,18 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]
         if items:
             groups.append({"title": title, "items": items, "separator": bool(title)})
+    _mark_where_one_is(request.path, groups)
     return groups
+
+
+def _mark_where_one_is(path: str, groups: list[dict[str, Any]]) -> None:
+    """One entry at most is active: the longest address the page lies below. The start page only by itself."""
+    items = [item for group in groups for item in group["items"]]
+    index = reverse("admin:index")
+    above = [i["link"] for i in items if path.startswith(i["link"]) and (i["link"] != index or path == index)]
+    here = max(above, key=len, default=None)
+    for item in items:
+        item["active"] = item["link"] == here
 
 
 def _badge(name: str, user: Any) -> dict[str, Any]:

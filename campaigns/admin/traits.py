@@ -107,7 +107,7 @@ class TraitRulePage(Page):
             )
 
         return format_html(
-            '<span class="pz-badges">{}{}{}</span>',
+            '<span class="pz-badges" style="flex-wrap:nowrap">{}{}{}</span>',
             button("↑", "Earlier", "move", rule.pk, "up"),
             button("↓", "Later", "move", rule.pk, "down"),
             button("Silence", "Switch off", "switch", rule.pk, "off")

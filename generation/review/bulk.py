@@ -50,7 +50,7 @@ class BulkResult:
 
     def __str__(self) -> str:
         parts = [
-            f"{count} {word}"
+            f"{count:,} {word}"
             for count, word in (
                 (self.approved, "approved"),
                 (self.rejected, "rejected"),

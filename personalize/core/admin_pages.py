@@ -19,6 +19,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from personalize.core.errors import DomainError
 
@@ -103,6 +104,13 @@ class Rows(_TabularInline):
 
     extra = 0
     hide_title = True
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """The head of the column names a field to the eye only, so each field carries its name too."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and field.label:
+            field.widget.attrs.setdefault("aria-label", str(capfirst(field.label)))
+        return field
 
 
 @dataclass(frozen=True, slots=True)

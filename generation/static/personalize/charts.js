@@ -6,6 +6,7 @@
     const style = getComputedStyle(document.querySelector(".pz-card"));
     const text = style.color;
     const line = style.borderTopColor;
+    const bar = style.getPropertyValue("--pz-accent").trim();
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     document.querySelectorAll("canvas[data-chart]").forEach((canvas) => {
       const data = JSON.parse(document.getElementById(canvas.dataset.chart).textContent);
@@ -14,7 +15,7 @@
       canvas.parentElement.style.height = `${Math.max(140, 40 + 30 * data.labels.length)}px`;
       new window.Chart(canvas, {
         type: "bar",
-        data: { labels: data.labels, datasets: [{ data: data.values, backgroundColor: "#ea580c", borderRadius: 4, maxBarThickness: 22 }] },
+        data: { labels: data.labels, datasets: [{ data: data.values, backgroundColor: bar, borderRadius: 4, maxBarThickness: 22 }] },
         options: {
           indexAxis: "y",
           animation: still ? false : { duration: 250 },
