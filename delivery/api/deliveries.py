@@ -6,11 +6,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from campaigns import brand_access
 from campaigns.models import Channel
 from delivery.api.pieces import DeliveryOutput
 from delivery.models import Delivery, DeliveryStatus
 from generation.api.pieces import BIGGEST_ID
-from personalize.core.api import ApiView, ListQuery, list_response, read_query
+from personalize.core.api import ApiView, ListQuery, list_response, person, read_query
 from personalize.core.models import Scope
 from personalize.core.operations import NamedChoice, operation, page_of
 
@@ -52,7 +53,11 @@ class DeliveriesView(ApiView):
     def get(self, request: Request) -> Response:
         """One row for each piece that was handed over, or is being so; `unknown` are those a person must settle."""
         query = read_query(DeliveryQuery, request)
-        rows = Delivery.objects.select_related("piece__run__campaign", "piece__profile")
+        rows = brand_access.visible(
+            Delivery.objects.select_related("piece__run__campaign", "piece__profile"),
+            person(request),
+            "piece__run__campaign__brand",
+        )
         for name, column in _COLUMNS.items():
             if name in query:
                 rows = rows.filter(**{column: query[name]})

@@ -14,6 +14,7 @@ from campaigns import brand_access, runs
 from campaigns.brand_access import NotYourBrand
 from campaigns.models import Run
 from delivery import refreshing
+from delivery.models import Delivery
 from generation import drafting, experiments, review
 from generation.models import Piece, SamplePlan, Status
 from generation.review import sampling
@@ -128,7 +129,8 @@ def test_the_api_answers_404(stranger: User, world: SimpleNamespace) -> None:
         body = {"revision": 1} if path.startswith("pieces") else {}
         response = client.post(f"{base}/{path}", body, content_type="application/json")
         assert response.status_code == 404, path
-    for path in ("pieces", "campaigns", "brands"):
+    assert Delivery.objects.exists()
+    for path in ("pieces", "campaigns", "brands", "deliveries"):
         assert client.get(f"{base}/{path}").json()["items"] == []
     sent = {"verdict": "approve", "pieces": [{"id": world.piece.pk, "revision": 1}]}
     answer = client.post(f"{base}/pieces/decide", sent, content_type="application/json").json()
