@@ -52,6 +52,10 @@ def pages(page: Page, base: str) -> dict[str, Callable[[Page], None]]:
         "/"
     )[-3]
 
+    segment = first_link(page, f"{base}/admin/campaigns/segment/", r"/admin/campaigns/segment/\d+/change/")
+    rule = first_link(page, f"{base}/admin/campaigns/traitrule/", r"/admin/campaigns/traitrule/\d+/change/")
+    campaign_number = campaign.split("/")[-3]
+
     def editing(where: Page) -> None:
         where.goto(base + piece)
         where.keyboard.press("e")
@@ -65,7 +69,13 @@ def pages(page: Page, base: str) -> dict[str, Callable[[Page], None]]:
         "edit": editing,
         "campaign": at(campaign),
         "brand": at(f"/admin/generation/piece/try/{brand}/?sentence=Unleash+your+fire+for+99+dollars."),
+        "calendar": at("/admin/campaigns/campaign/calendar/"),
+        "dry-run": at(f"/admin/delivery/delivery/dry-run/{campaign_number}/"),
+        "experiment": at(f"/admin/campaigns/run/experiment/{campaign_number}/"),
+        "segment": at(segment),
+        "trait-rule": at(rule),
         "run": at(run),
+        "results": at(f"/admin/delivery/delivery/results/run/{number}/"),
         "numbers": at(f"/admin/campaigns/run/{number}/numbers/"),
         "sample": at(f"/admin/generation/sampleplan/of-run/{number}/"),
         "reviewers": at("/admin/generation/plant/"),

@@ -110,9 +110,9 @@ class TraitRulePage(Page):
             '<span class="pz-badges" style="flex-wrap:nowrap">{}{}{}</span>',
             button("↑", "Earlier", "move", rule.pk, "up"),
             button("↓", "Later", "move", rule.pk, "down"),
-            button("Silence", "Switch off", "switch", rule.pk, "off")
+            button("Silence", "Silence", "switch", rule.pk, "off")
             if rule.is_active
-            else button("Let speak", "Switch on", "switch", rule.pk, "on"),
+            else button("Let speak", "Let speak", "switch", rule.pk, "on"),
         )
 
     # -- the form ------------------------------------------------------------------------------------

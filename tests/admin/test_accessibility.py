@@ -47,6 +47,18 @@ def pages(world: SimpleNamespace) -> dict[str, str]:
         "brand": f"/admin/campaigns/brand/{world.brand.pk}/change/",
         "whose a brand is": f"/admin/campaigns/brand/{world.brand.pk}/people/",
         "campaign": f"/admin/campaigns/campaign/{world.campaign.pk}/change/",
+        "calendar": "/admin/campaigns/campaign/calendar/",
+        "calendar as a list": "/admin/campaigns/campaign/calendar/?view=list",
+        "dry run": f"/admin/delivery/delivery/dry-run/{world.campaign.pk}/",
+        "sending rules": "/admin/campaigns/sendingrules/1/change/",
+        "uncertain": "/admin/delivery/delivery/uncertain/",
+        "results": f"/admin/delivery/delivery/results/run/{world.run.pk}/",
+        "experiment": f"/admin/campaigns/run/experiment/{world.campaign.pk}/",
+        "ads": f"/admin/delivery/delivery/ads/{world.run.pk}/",
+        "segment": f"/admin/campaigns/segment/{world.segment.pk}/change/",
+        "trait rule": f"/admin/campaigns/traitrule/{world.rule.pk}/change/",
+        "import": f"/admin/campaigns/import/{world.importing.pk}/change/",
+        "retention": "/admin/campaigns/retentionrule/",
         "launch": f"/admin/campaigns/run/launch/{world.campaign.pk}/",
     }
 
