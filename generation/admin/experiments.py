@@ -17,6 +17,7 @@ from campaigns.models import Campaign
 from generation import arms, experiments, variants
 from generation.admin.launching import forecast
 from generation.models import Experiment, Variant
+from generation.models.experiments import MOST_APART
 from personalize.core.admin_pages import Page, log, need, person
 from personalize.core.errors import DomainError
 
@@ -44,8 +45,14 @@ class ExperimentForm(RowForm):
             "is_adaptive": UnfoldBooleanWidget,
         }
 
-    def validate_constraints(self) -> None:
-        """The service says it in words."""
+    def clean(self) -> dict[str, Any] | None:
+        """Said in words here, since the model's own check would name its constraint."""
+        given = super().clean()
+        apart = [self.cleaned_data.get(name) or 0 for name in ("holdout_percent", "generic_percent")]
+        if sum(apart) > MOST_APART:
+            words = f"Hold-out and generic copy together may have at most {MOST_APART} percent."
+            self.add_error("holdout_percent", f"{words} Somebody must get the copy that is compared.")
+        return given
 
     def clean_variants(self) -> list[tuple[str, str]]:
         found = []
