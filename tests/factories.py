@@ -910,6 +910,7 @@ class WebhookMessageFactory(DjangoModelFactory):
     endpoint = factory.SubFactory(WebhookEndpointFactory)
     sequence = factory.Sequence(lambda n: n + 1)
     type = "piece.approved"
+    status = "pending"
     occurred_at = factory.LazyFunction(timezone.now)
     next_at = factory.LazyAttribute(lambda row: timezone.now() if row.status == "pending" else None)
     finished_at = factory.LazyAttribute(lambda row: None if row.status == "pending" else timezone.now())

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.utils.html import escape
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from campaigns import events, traits
@@ -105,7 +106,7 @@ class TraitRuleForm(RowForm):
         assert isinstance(attribute, forms.ChoiceField)
         attribute.choices = choices
         known = events.known_names(limit=_KNOWN_EVENTS)
-        self.fields["event"].help_text += f" Known: {', '.join(known)}." if known else ""
+        self.fields["event"].help_text += f" Known: {escape(', '.join(known))}." if known else ""
 
     def is_valid(self) -> bool:
         valid = super().is_valid()

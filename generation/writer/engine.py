@@ -297,8 +297,8 @@ class TorchWriter:
             if isinstance(
                 walk, ScriptedWalk
             ):  # what else could begin or follow says nothing against a fact's own words
-                ended = bool(candidate.tokens) and candidate.tokens[-1] in self._ends
-                logprobs = tuple(max(p, LEAST_LOGPROB) for p in (logprobs[:-1] if ended else logprobs))
+                closed = bool(candidate.tokens) and candidate.tokens[-1] in self._ends
+                logprobs = tuple(max(p, LEAST_LOGPROB) for p in (logprobs[:-1] if closed else logprobs))
             attempts.append(
                 scoring.Attempt(
                     text,

@@ -40,7 +40,8 @@ OTHERS = {
 # Of the calendar the names of campaigns are known to all who plan.
 _ELSEWHERE = (
     "campaigns_import_", "campaigns_traitrule_", "campaigns_campaign_calendar", "delivery_webhook",
-    "delivery_delivery_uncertain",
+    "delivery_delivery_uncertain", "campaigns_campaign_times", "campaigns_profile_archive",
+    "campaigns_suppression_take_off", "campaigns_retentionrule_save",
 )  # fmt: skip
 
 

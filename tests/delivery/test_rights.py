@@ -95,7 +95,7 @@ def test_no_cell_is_unlisted() -> None:
     for module in (review, sending):
         for name, function in inspect.getmembers(module, inspect.isfunction):
             taken = inspect.signature(function).parameters
-            if {"piece_id", "by"} <= set(taken):
+            if {"piece_id", "by"} <= set(taken) and not name.startswith("_"):
                 assert name in listed, f"{name} moves a piece: list it in rights.py"
     for action in rights.ACTIONS:
         for was, to in action.to.items():
