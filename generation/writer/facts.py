@@ -19,6 +19,10 @@ _LEANING = re.compile(
     r"otherwise|if not|up|after|before|which|who|until|several|either|one|the (?:same|other|rest)|in (?:it|that))\b",
     re.IGNORECASE,
 )
+# What holds one of these speaks of something named before.
+_BACK = re.compile(
+    r"\b(?:it|them|they)\b|\b(?:before|after|throughout|too|as well|instead)[.]?$", re.IGNORECASE
+)
 _LEAST_WORDS = 3
 
 
@@ -29,13 +33,18 @@ def parts_of(text: str) -> list[str]:
         clause = piece.strip().rstrip(".;")
         if not clause:
             continue
-        if found and (_LEANING.match(clause) or len(clause.split()) < _LEAST_WORDS):
+        if found and (leans(clause) or len(clause.split()) < _LEAST_WORDS):
             found[-1] += f"; {clause}"
         else:
             found.append(clause)
     if len(found) > 1 and len(found[0].split()) < _LEAST_WORDS:
         found[:2] = [f"{found[0]}; {found[1]}"]
     return found or [text]
+
+
+def leans(clause: str) -> bool:
+    """Whether a clause needs words before it to be understood: a title or a first line must not."""
+    return bool(_LEANING.match(clause) or _BACK.search(clause))
 
 
 def parts(brief: Brief) -> tuple[Fact, ...]:

@@ -209,7 +209,8 @@ def _head(m: _Material, body: Sequence[PlanUnit], unused: Sequence[Fact]) -> lis
     The best title is a trait with a wording of its own, then a trait the body leaves out, then an unused fact that
     is short.
     """
-    words, left = trait_ids(m.request), _short_first(m, unused, (), SUBJECT)
+    words = trait_ids(m.request)
+    left = _short_first(m, [f for f in unused if not facts.leans(f.text)], (), SUBJECT)
     said = {s for unit in body for s in unit.sources}
     titled = [t for t in m.traits if telling.title(words[t])]
     best = [t for t in titled if telling.title(words[t]) != telling.to_you(words[t])]

@@ -19,6 +19,14 @@ from tests.generation.writer import small
         ("it used to be bad; it is now ground on board", ["it used to be bad; it is now ground on board"]),
         ("open until {{close}}; walk-ins are fine", ["open until {{close}}", "walk-ins are fine"]),
         ("tea at {{price}}. Cake is free on Sundays.", ["tea at {{price}}", "Cake is free on Sundays"]),
+        (
+            "wiring diagram included; have an electrician install it",
+            ["wiring diagram included; have an electrician install it"],
+        ),
+        (
+            "the power stays on; a text comes the evening before",
+            ["the power stays on; a text comes the evening before"],
+        ),
         ("; ; ", ["; ; "]),
     ],
 )  # fmt: skip
