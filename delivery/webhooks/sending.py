@@ -62,10 +62,11 @@ def drain(*, endpoint_id: int, budget: float = BUDGET) -> Drained:
     """Send what is due to an endpoint. Called twice at once, the second finds it taken and does nothing."""
     until = time.monotonic() + budget
     delivered = failed = 0
-    more = claimed = False
+    more = False
+    lease: datetime | None = None
     try:
-        while (endpoint := _claim(endpoint_id, renew=claimed)) is not None:
-            claimed = True
+        while (endpoint := _claim(endpoint_id, lease)) is not None:
+            lease = endpoint.claimed_until
             if time.monotonic() >= until:
                 more = bool(_due(endpoint))
                 break
@@ -78,8 +79,8 @@ def drain(*, endpoint_id: int, budget: float = BUDGET) -> Drained:
             if not _settle(endpoint, results):
                 break
     finally:
-        if claimed:
-            WebhookEndpoint.objects.filter(pk=endpoint_id).update(claimed_until=None)
+        if lease:  # one that ran out may be another worker's by now, and is not ours to end
+            WebhookEndpoint.objects.filter(pk=endpoint_id, claimed_until=lease).update(claimed_until=None)
     if delivered or failed:
         log.info("webhooks_sent", endpoint=endpoint_id, delivered=delivered, failed=failed)
     return Drained(delivered, failed, more)
@@ -116,16 +117,20 @@ def message_id(message: WebhookMessage) -> str:
     return f"msg_{message.uid.hex}"
 
 
-def _claim(endpoint_id: int, *, renew: bool) -> WebhookEndpoint | None:
+def _claim(endpoint_id: int, held: datetime | None) -> WebhookEndpoint | None:
+    """The endpoint under a new lease: a free one, or with `held` the one whose lease is still that. Or None."""
     now = timezone.now()
     mine = WebhookEndpoint.objects.filter(pk=endpoint_id, is_enabled=True)
-    if not renew:
+    if held:
+        mine = mine.filter(claimed_until=held)
+    else:
         free = Q(claimed_until=None) | Q(claimed_until__lt=now)
         awake = Q(quiet_until=None) | Q(quiet_until__lte=now)
         mine = mine.filter(free, awake)
-    if not mine.update(claimed_until=now + LEASE):
+    lease = now + LEASE
+    if not mine.update(claimed_until=lease):
         return None
-    return WebhookEndpoint.objects.get(pk=endpoint_id)
+    return WebhookEndpoint.objects.filter(pk=endpoint_id, claimed_until=lease).first()
 
 
 def _due(endpoint: WebhookEndpoint) -> list[WebhookMessage]:

@@ -235,6 +235,29 @@ def test_two_workers_at_one_endpoint_are_one(receiver: Receiver) -> None:
     assert endpoint.claimed_until is None
 
 
+def test_a_worker_that_lost_its_lease_neither_renews_nor_ends_it(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = listening(receiver)
+    for _ in range(sending.LANES + 1):
+        outbox.add("piece.written", {"piece": 1})
+    telling.fan_out()
+    others = timezone.now() + timedelta(seconds=90)
+    post_all = sending._post_all
+
+    def outlast_the_lease(*args: Any) -> list[sending.Result]:
+        WebhookEndpoint.objects.update(claimed_until=others)
+        return post_all(*args)
+
+    monkeypatch.setattr(sending, "_post_all", outlast_the_lease)
+
+    drained = sending.drain(endpoint_id=endpoint.pk)
+
+    endpoint.refresh_from_db()
+    assert drained == sending.Drained(delivered=sending.LANES)
+    assert endpoint.claimed_until == others
+
+
 def test_while_a_secret_changes_both_verify_and_then_only_the_new_one(receiver: Receiver) -> None:
     endpoint = listening(receiver)
     old = signing.secret(endpoint)
