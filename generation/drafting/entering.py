@@ -2,7 +2,8 @@
 
 A person enters by coming into the segment, or by doing the campaign's event while in it. Each gets one piece, ever,
 or again after so many days, as the campaign says. Who is in the segment at the first look has not entered, unless
-the campaign takes those too. Who cannot be written to when they enter is tried again for WAIT.
+the campaign takes those too. Who cannot be written to when they enter is tried again for WAIT. Of those who wait with
+one address the oldest counts, as at a launch; the others have entered and get nothing.
 """
 
 from __future__ import annotations
@@ -134,11 +135,14 @@ def _take_events(campaign: Campaign, members: str, *, since: datetime, now: date
 def _write_to_waiting(campaign: Campaign, *, when: datetime, now: datetime) -> Run | None:
     waiting = Entry.objects.filter(campaign=campaign, profile=OuterRef("pk"), waits_since__isnull=False)
     people = Profile.objects.filter(Exists(waiting))
-    reached = {
-        channel: consent.one_per_address(consent.may_receive(people, channel=channel), channel=channel)
-        for channel in PERSONAL_CHANNELS
-        if channel in campaign.channels
-    }
+    reached: dict[str, QuerySet[Profile]] = {}
+    doubles: set[int] = set()
+    for channel in (c for c in PERSONAL_CHANNELS if c in campaign.channels):
+        allowed = consent.may_receive(people, channel=channel)
+        reached[channel] = consent.one_per_address(allowed, channel=channel)
+        # In one statement: who may be written to only from now on has lost to nobody, and waits.
+        others = allowed.exclude(pk__in=reached[channel].values("pk"))
+        doubles |= set(others.values_list("pk", flat=True))
     if not any(readers.exists() for readers in reached.values()):
         return None
     run = _run_of_the_day(campaign, people, when=when, now=now)
@@ -148,9 +152,12 @@ def _write_to_waiting(campaign: Campaign, *, when: datetime, now: datetime) -> R
         arms.note_held_out(run, arms.held_out(readers, split))
     theirs = Piece.objects.filter(run=run, profile=OuterRef("profile"))
     held_out = HeldOut.objects.filter(run=run, profile=OuterRef("profile"))
-    Entry.objects.filter(
-        Exists(theirs) | Exists(held_out), campaign=campaign, waits_since__isnull=False
-    ).update(waits_since=None, started_at=now, times=F("times") + 1, run=run)
+    mine = Entry.objects.filter(campaign=campaign, waits_since__isnull=False)
+    mine.filter(Exists(theirs) | Exists(held_out)).update(
+        waits_since=None, started_at=now, times=F("times") + 1, run=run
+    )
+    # Their address had its piece, or its place in the hold-out: the next look must not write to it again.
+    mine.filter(profile__in=doubles).update(waits_since=None)
     written_to = Piece.objects.filter(run=run, profile__isnull=False).values("profile").distinct().count()
     Run.objects.filter(pk=run.pk).update(audience_size=written_to)
     if made:

@@ -14,8 +14,8 @@ from django.utils import timezone
 from campaigns import schedules
 from campaigns.models import Campaign, Profile, Run, RunTrigger
 from campaigns.models.timing import Entry
-from generation import drafting
-from generation.models import Piece
+from generation import drafting, experiments
+from generation.models import HeldOut, Piece
 from tests.factories import (
     CampaignFactory,
     ConsentFactory,
@@ -130,6 +130,27 @@ def test_an_event_counts_again_by_its_own_time() -> None:
         look(start + timedelta(days=days, minutes=1))
         counts.append(written_to(campaign)[reader.pk])
     assert counts == [1, 1, 2]  # on day 9 the event of day 6 is still too early, that of day 9 is not
+
+
+@pytest.mark.parametrize("holdout", [0, 50])
+def test_an_address_that_two_people_have_is_written_to_once(holdout: int) -> None:
+    campaign = always_on(channels=["email", "sms"])
+    experiments.save(campaign=campaign, by=None, changes={"holdout_percent": holdout})
+    now = timezone.now()
+    look(now + timedelta(minutes=1))
+    for number in range(8):
+        for _ in range(2):
+            person(email=f"shared-{number}@mail.example")
+
+    for minutes in (3, 5, 7):
+        look(now + timedelta(minutes=minutes))
+
+    oldest = [min(p.pk for p in Profile.objects.filter(email=f"shared-{n}@mail.example")) for n in range(8)]
+    held = set(HeldOut.objects.filter(run__campaign=campaign).values_list("profile_id", flat=True))
+    assert bool(held) == bool(holdout)
+    assert written_to(campaign) == Counter(set(oldest) - held)
+    assert held <= set(oldest)
+    assert not Entry.objects.filter(campaign=campaign, waits_since__isnull=False).exists()
 
 
 def test_who_cannot_be_written_to_is_waited_for_a_week() -> None:
