@@ -294,9 +294,8 @@ class TorchWriter:
         for number, (candidate, text) in enumerate(zip(candidates, texts, strict=True)):
             walk = work.walks[number]
             logprobs = tuple(candidate.logprobs)
-            if isinstance(
-                walk, ScriptedWalk
-            ):  # what else could begin or follow says nothing against a fact's own words
+            if isinstance(walk, ScriptedWalk):
+                # What else could begin or follow says nothing against a fact's own words.
                 closed = bool(candidate.tokens) and candidate.tokens[-1] in self._ends
                 logprobs = tuple(max(p, LEAST_LOGPROB) for p in (logprobs[:-1] if closed else logprobs))
             attempts.append(

@@ -1,4 +1,4 @@
-"""What a line did to the exact parts of its plan line: values in their roles, limits, denials and conditions.
+"""What a line did to the exact parts of its plan line: values in their roles, with their limits and nouns.
 
 "At {{time}}" may not become "on {{time}}", "from {{price}}" not "{{price}}", "{{count}} wines" not "{{count}} on
 Thursday": each is a false statement made of true words, which neither likelihood nor nearness of meaning shows.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from generation.writer.sentences import word_set
@@ -32,43 +31,26 @@ _ALIKE = (
     frozenset(("within", "in")),
     frozenset(("until", "by")),
 )
-# Words that turn or bound what is said.
-_TURNS = word_set(
-    "no not never without none nothing nobody except unless if when may cannot can't don't only until after before "
-    "while because used once still again instead"
-)
 # What a fact may ask of the reader. "Reply by Friday" is never the shop's own deed.
 _ASKED = word_set(
     "reply bring book order ask call ring send come choose reserve renew upgrade use show wear meet register apply buy "
     "pay visit join sign return try give tell keep look collect pick phone text write add enter quote"
 )
 _OURSELVES = frozenset(("we", "we'll", "we've"))
-_ADDRESSED = frozenset(("you", "your", "yours"))
 
 
-@dataclass(frozen=True, slots=True)
-class Fidelity:
-    """Counts and shares of what differs between a plan line as spoken to the reader and a text that realises it."""
+def misplaced(spoken: str, text: str, known: Mapping[str, str]) -> int:
+    """How often `text` breaks with `spoken`, the plan line as said to the reader; 0 is as it should be.
 
-    misplaced: (
-        int  # values in another role, without their limit or noun; the reader's deeds made ours; said twice
-    )
-    turned: int  # denials, conditions and limits that only one of the two has
-    new_pairs: (
-        float  # share of the text's neighbouring words, 0 to 1, that are no neighbours in the plan line
-    )
-
-
-def compare(spoken: str, text: str, known: Mapping[str, str]) -> Fidelity:
-    """How true `text` stays to `spoken`. Values stand as `{{name}}` in both; `known` gives what they stand for."""
+    Counted are values in another role or without their limit or noun, the reader's deed made ours, the contrary of a
+    word, and words said twice over. Values stand as `{{name}}` in both; `known` gives what they stand for.
+    """
     said, told = _tokens(spoken), _tokens(text)
-    return Fidelity(
-        misplaced=_misplaced(said, told, known)
+    return (
+        _values(said, told, known)
         + _wrong_actor(said, told)
         + _said_twice(said, told)
-        + _reversed(said, told),
-        turned=len({w for w in said if w in _TURNS} ^ {w for w in told if w in _TURNS}),
-        new_pairs=_new_pairs(said, told),
+        + _reversed(said, told)
     )
 
 
@@ -76,7 +58,7 @@ def _tokens(text: str) -> list[str]:
     return [word.replace("’", "'").lower() for word in _TOKEN.findall(text)]
 
 
-def _misplaced(said: Sequence[str], told: Sequence[str], known: Mapping[str, str]) -> int:
+def _values(said: Sequence[str], told: Sequence[str], known: Mapping[str, str]) -> int:
     found = 0
     for at, word in enumerate(told):
         places = [i for i, w in enumerate(said) if w == word]
@@ -88,7 +70,7 @@ def _misplaced(said: Sequence[str], told: Sequence[str], known: Mapping[str, str
             found += before not in roles and not any({before, r} <= alike for r in roles for alike in _ALIKE)
         elif before in _ROLES:
             found += before in _LIMITS
-        elif len(roles) and roles <= _LIMITS and all(i and said[i - 1] in _LIMITS for i in places):
+        elif all(i and said[i - 1] in _LIMITS for i in places):
             found += 1
         if _BARE_NUMBER.fullmatch(known.get(word[2:-2], "").strip()):
             nouns = {_root(said[i + 1]) for i in places if i + 1 < len(said) and _is_noun(said[i + 1])}
@@ -109,11 +91,8 @@ def _wrong_actor(said: Sequence[str], told: Sequence[str]) -> int:
 def _said_twice(said: Sequence[str], told: Sequence[str]) -> int:
     """Whether two words together come again ("the spring parcel comes with the spring parcel")."""
     pairs = [p for p in pairwise(told) if all(len(w) > 3 and w not in _ROLES for w in p)]
-    again = {p for p in pairs if pairs.count(p) > 1}
-    return int(
-        bool(again - set(pairwise(said)))
-        or any(pairs.count(p) > list(pairwise(said)).count(p) for p in again)
-    )
+    once = list(pairwise(said))
+    return int(any(pairs.count(p) > max(1, once.count(p)) for p in pairs))
 
 
 def _reversed(said: Sequence[str], told: Sequence[str]) -> int:
@@ -127,17 +106,7 @@ def _reversed(said: Sequence[str], told: Sequence[str]) -> int:
     )
 
 
-def _new_pairs(said: Sequence[str], told: Sequence[str]) -> float:
-    def pairs(words: Sequence[str]) -> set[tuple[str, str]]:
-        return set(pairwise(["", *map(_root, words), ""]))
-
-    own = pairs(told)
-    return len(own - pairs(said)) / max(len(own), 1)
-
-
 def _root(word: str) -> str:
-    if word in _ADDRESSED:
-        return "you"
     for ending in ("ing", "ies", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]

@@ -218,7 +218,7 @@ def _head(m: _Material, body: Sequence[PlanUnit], unused: Sequence[Fact]) -> lis
     if not best and left and m.sizes[left[0].id] <= SUBJECT:
         best = [left.pop(0).id]
     later = [t for t in titled if t not in body[0].sources]
-    subject = next(iter([*best, *later, *titled, *m.traits]), body[-1].sources[0])
+    subject = [*best, *later, *titled, *m.traits, body[-1].sources[0]][0]
     preview = left[0].id if left else body[-1].sources[-1]
     return [_unit(m, "S", "hook", subject), _unit(m, "P", "offer", preview), greeting()]
 

@@ -169,7 +169,6 @@ def features(aim: Aim, attempt: Attempt) -> dict[str, float]:
     names = values.names(text)
     planned = set(values.names(" ".join(aim.lines)))
     title = aim.label in channels.TITLE_LABELS
-    true_to = fidelity.compare(aim.spoken, text, aim.known)
     return {
         "bias": 1.0,
         "title": float(title),
@@ -195,9 +194,7 @@ def features(aim: Aim, attempt: Attempt) -> dict[str, float]:
         "broken": float(attempt.broken),
         "scripted": float(attempt.scripted),
         "faults": float(min(attempt.faults, 2)),
-        "misplaced": float(min(true_to.misplaced, 2)),
-        "turned": float(min(true_to.turned, 2)),
-        "new_pairs": true_to.new_pairs,
+        "misplaced": float(min(fidelity.misplaced(aim.spoken, text, aim.known), 2)),
     }  # fmt: skip
 
 

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import re
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from generation.writer.sentences import word_set
 
 _PLURAL = {
     "has": "have", "is": "are", "was": "were", "does": "do", "goes": "go", "hasn't": "haven't", "isn't": "aren't",
     "doesn't": "don't", "wasn't": "weren't",
 }  # fmt: skip
 # Third persons and past forms that notes about customers begin with; nouns of the same spelling are left out.
-_PRESENT = _words(
+_PRESENT = word_set(
     """likes works lives runs buys owns wants shops comes prefers orders keeps travels uses drives brings reads follows
     dislikes plans cooks sends walks takes makes needs manages collects gives sells plays books worries teaches asks
     drinks cares pays rides loves gets looks enjoys writes wears swims shares bakes visits leads rents knows starts
@@ -31,7 +28,7 @@ _PRESENT = _words(
     alternates adjusts downloads uploads browses searches compares mends restores breeds raises attends joins fishes
     hikes jogs draws sketches weaves spins brews"""
 )
-_PAST = _words(
+_PAST = word_set(
     """bought asked left looked had came stopped used moved ordered joined gave started signed booked sent took
     cancelled visited missed got saved found finished lost opened sold stayed hired let went chose liked
     paused began ran saw tried did inherited put compared brought changed turned received closed walked rented
@@ -42,24 +39,24 @@ _PAST = _words(
     registered renewed borrowed donated recommended referred won spent cooked baked wondered"""
 )
 _MODAL = frozenset(("can", "cannot", "can't", "may", "would", "will", "could"))
-_ADVERB = _words(
+_ADVERB = word_set(
     "always often never usually still now just recently once rarely mostly only also sometimes regularly"
 )
-_STATE = _words(
+_STATE = word_set(
     """free unsure nervous tired curious undecided retired vegan vegetarian self-employed interested fond new careful
     responsible worried afraid cautious keen busy happy ready able allergic based"""
 )
-_AFTER_STATE = _words(
+_AFTER_STATE = word_set(
     "about of to in from with for at on that whether by and or if when most every this until after again now here"
 )
-_KIN = _words(
+_KIN = word_set(
     """daughter son child children parents partner sister brother mother father wife husband dog cat family clients
     staff team customers pupils house flat garden battery lease plan membership subscription birthday neighbour
     neighbor"""
 )
 
 
-_DOING = _words(
+_DOING = word_set(
     """looking planning comparing buying moving expecting thinking hosting coming learning getting going travelling
     traveling visiting trying staying recovering searching restoring growing shopping saving working renovating
     decorating hoping waiting starting preparing organising organizing"""
@@ -68,7 +65,7 @@ _DANGLING = re.compile(
     r"(?!.*\b(?:and|but|or|that|who|which|when|if)\b.*\b(?:it|them)\b).*\b(?:it|them)\b", re.IGNORECASE
 )
 # After these, what follows an "and" is more often another thing ("likes runs and walks") than another deed.
-_HAVING = _words("like love enjoy prefer want need buy dislike hate order collect own")
+_HAVING = word_set("like love enjoy prefer want need buy dislike hate order collect own")
 _SECOND_VERB = re.compile(r"((?:^you|\s)[^,;]*?\s(?:and|but|or) )([a-z']+)\b(?=\s)")
 _OWN = {
     "his": "your",
@@ -150,10 +147,14 @@ def _base(verb: str) -> str:
     return verb[:-1]
 
 
-# What a note begins with, and how a title says the same to the reader; `{}` takes the rest of the note.
+# What a note begins with, and how a title says the same to the reader; `{}` takes the thing, the rest of the note up to
+# how, when or where it was had.
+_THINGS: tuple[tuple[str, str], ...] = (
+    (r"(?:bought|owns|has bought|ordered|reserved|booked|rents)", "your {}"),
+    (r"left(?=\s.* in (?:the|a|his|her|their) (?:basket|cart|trolley|bag))", "the {} in your basket"),
+)
+# The same for the whole rest of the note.
 _TITLES: tuple[tuple[str, str], ...] = (
-    (r"(?:bought|owns|has bought|ordered|reserved|booked|rents)", "your"),
-    (r"left(?=\s.* in (?:the|a|his|her|their) (?:basket|cart|trolley|bag))", "basket"),
     (r"(?:likes|loves|enjoys|is fond of|fond of)", "If you like {}"),
     (r"prefers", "If you prefer {}"),
     (r"(?:is |has been )?(?:looking for|searching for|wants|looks for|searched for)", "Looking for {}?"),
@@ -170,32 +171,26 @@ _TAIL = re.compile(
     re.IGNORECASE,
 )
 _PRONOUNS = re.compile(r"\b(?:it|them|this|that|these|those|there|one)$", re.IGNORECASE)
+_NO_THING = word_set(
+    "to from for at in on with online often every twice once again several many most few more less"
+)
 
 
 def title(trait: str) -> str:
     """The trait as a title to the reader: "owns a diving watch" becomes "your diving watch"; "" if none is sure."""
     trait = trait.strip().rstrip(".")
-    for beginning, pattern in _TITLES:
+    for beginning, pattern in (*_THINGS, *_TITLES):
         found = re.match(rf"{beginning}\s+(?=\S)", trait, re.IGNORECASE)
         if found is None:
             continue
         rest = _to_reader(trait[found.end() :])
         if not rest or len(rest.split()) > 8 or _PRONOUNS.search(rest) or rest.split()[0] in _NO_THING:
             return ""
-        if pattern in ("your", "basket"):
-            thing = _TAIL.sub("", _ARTICLES.sub("", rest))
-            where = " in your basket" if pattern == "basket" else ""
-            return f"{'the' if where else 'your'} {thing}{where}" if thing and thing[:3] != "our" else ""
-        return pattern.format(rest)
+        if (beginning, pattern) in _THINGS:
+            rest = _TAIL.sub("", _ARTICLES.sub("", rest))
+        return "" if not rest or rest.startswith("our ") else pattern.format(rest)
     told = to_you(trait)
-    return (
-        told if told and len(told.split()) <= 8 and not told.startswith(("you have not", "you are ")) else ""
-    )
-
-
-_NO_THING = _words(
-    "to from for at in on with online often every twice once again several many most few more less"
-)
+    return told if len(told.split()) <= 8 and not told.startswith(("you have not", "you are ")) else ""
 
 
 def _to_reader(text: str) -> str:

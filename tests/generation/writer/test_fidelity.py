@@ -29,15 +29,4 @@ TASTING = "a tasting of {{count}} wines on {{day}} at {{time}}, in the cellar"
     ],
 )
 def test_values_keep_their_role(spoken: str, text: str, misplaced: int) -> None:
-    assert fidelity.compare(spoken, text, KNOWN).misplaced == misplaced
-
-
-def test_denials_and_conditions_are_counted_both_ways() -> None:
-    assert fidelity.compare("free for members", "Free for members.", {}).turned == 0
-    assert fidelity.compare("free if you book", "Free.", {}).turned == 1
-    assert fidelity.compare("open on Sunday", "Never open on Sunday.", {}).turned == 1
-
-
-def test_the_share_of_new_pairs() -> None:
-    assert fidelity.compare("the rye loaf is back", "The rye loaf is back.", {}).new_pairs == 0
-    assert fidelity.compare("the rye loaf is back", "A swirl of jam.", {}).new_pairs == 1
+    assert fidelity.misplaced(spoken, text, KNOWN) == misplaced
