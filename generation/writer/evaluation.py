@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from operator import mul
 from typing import Any
@@ -69,7 +69,7 @@ class Report:
     faithful_rate: float
     distinct_openings: float
     self_overlap: float
-    pieces_per_second: float
+    pieces_per_second: float  # planned, written and checked
     briefs: str  # hash of the briefs and readers
     writer: dict[str, Any]
     sampling: dict[str, Any]
@@ -98,25 +98,10 @@ def evaluate(
     """
     if not pieces:
         raise ValueError("there are no pieces to write: the file holds no brief with readers")
-    groups: dict[int, list[CorpusPiece]] = {}
-    for piece in pieces:
-        groups.setdefault(id(piece.brief), []).append(piece)
-    written: list[Written] = []
-    seconds = 0.0
-    for done, group in enumerate(groups.values(), start=1):
-        brief = group[0].brief
-        requests = [
-            Request(f"{done}/{n}", p.channel, p.reader, seed * 1000 + n, p.products, p.steer)
-            for n, p in enumerate(group)
-        ]
-        began = time.monotonic()
-        plans = planning.plan(brief, requests, embedder)
-        drafts = writer.write(brief, requests, plans, sampling)
-        seconds += time.monotonic() - began
-        for request, draft in zip(requests, drafts, strict=True):
-            written.append(Written(brief, request, draft, tuple(checks.check_draft(brief, request, draft))))
-        if on_brief:
-            on_brief(done, len(groups))
+    groups = by_brief(pieces)
+    began = time.monotonic()
+    written = write_once(writer, embedder, groups, sampling=sampling, seed=seed, on_brief=on_brief)
+    seconds = time.monotonic() - began
     identified, asked = readers_identified(written, embedder)
     rules = Counter(f.rule for w in written for f in w.findings)
     return Report(
@@ -140,11 +125,46 @@ def evaluate(
         distinct_openings=_distinct_openings(written),
         self_overlap=_self_overlap(written),
         pieces_per_second=len(written) / max(seconds, 1e-9),
-        briefs=_hash(groups.values()),
+        briefs=_hash(groups),
         writer=asdict(writer.info),
         sampling=asdict(sampling),
         written=tuple(written),
     )
+
+
+def by_brief(pieces: Iterable[CorpusPiece]) -> list[list[CorpusPiece]]:
+    """The pieces of each brief, in the order in which the briefs appear."""
+    groups: dict[int, list[CorpusPiece]] = {}
+    for piece in pieces:
+        groups.setdefault(id(piece.brief), []).append(piece)
+    return list(groups.values())
+
+
+def write_once(
+    writer: Writer,
+    embedder: Embedder,
+    groups: Sequence[Sequence[CorpusPiece]],
+    *,
+    sampling: Sampling,
+    seed: int = 1,
+    on_brief: Callable[[int, int], None] | None = None,
+) -> list[Written]:
+    """Every piece's request written and checked once, group by group, in the order of `groups`."""
+    written: list[Written] = []
+    for done, group in enumerate(groups, start=1):
+        brief = group[0].brief
+        requests = [
+            Request(f"{done}/{n}", p.channel, p.reader, seed * 1000 + n, p.products, p.steer)
+            for n, p in enumerate(group)
+        ]
+        drafts = writer.write(brief, requests, planning.plan(brief, requests, embedder), sampling)
+        written += [
+            Written(brief, request, draft, tuple(checks.check_draft(brief, request, draft)))
+            for request, draft in zip(requests, drafts, strict=True)
+        ]
+        if on_brief:
+            on_brief(done, len(groups))
+    return written
 
 
 def unselected(written: Sequence[Written], count: int) -> list[Written]:

@@ -37,7 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         from generation.writer import checkpoints, selftraining
-        from generation.writer.corpus import CorpusPiece, read_plain, split_brands
+        from generation.writer.corpus import CorpusPiece, plain_text, read_plain, split_brands
         from generation.writer.types import Sampling
 
         out: Path = options["out"]
@@ -65,7 +65,7 @@ class Command(BaseCommand):
                     share=options["share"],
                     on_brief=lambda done, of: bar.update(task, completed=done, total=of),
                 )
-            out.write_text(selftraining.plain_text(found.pieces), encoding="utf-8")
+            out.write_text(plain_text(found.pieces), encoding="utf-8")
         except (checkpoints.CheckpointProblem, ValueError, OSError) as problem:
             raise CommandError(str(problem)) from problem
         self.stdout.write(f"{found.kept} of {found.written} lines kept, in {out}.")

@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 _UNIT = re.compile(r"(S|P|G|1|2|H|D|T|MH|MD|LI|LH|X|PT|PB)(?: \[([^\]]*)\])? (.+)")
 _FACT = re.compile(r"(f\d+) (.+)")
 _PRODUCT = re.compile(r"(p\d+) ([^:]+)(?:: (.+))?")
-_AD_CHANNELS = {
+AD_CHANNELS = {
     "google": Channel.GOOGLE_RSA,
     "meta": Channel.META_AD,
     "linkedin": Channel.LINKEDIN_AD,
@@ -170,7 +170,7 @@ def _plain_brand(lines: list[str]) -> Iterator[CorpusPiece]:
             pieces.append(_Open(Channel.EMAIL, Reader(lifecycle, tuple(traits))))
         elif line.startswith("@ad "):
             kind, *traits = (part.strip() for part in line.removeprefix("@ad ").split("|"))
-            pieces.append(_Open(_AD_CHANNELS[kind], Reader("", tuple(traits))))
+            pieces.append(_Open(AD_CHANNELS[kind], Reader("", tuple(traits))))
         elif line.startswith("@hint "):
             pieces[-1].steer = line.removeprefix("@hint ").strip()
         elif product := _PRODUCT.fullmatch(line):

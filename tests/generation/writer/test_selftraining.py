@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from generation.writer import selftraining
-from generation.writer.corpus import CorpusPiece, CorpusUnit, read_plain, split_brands
+from generation.writer.corpus import CorpusPiece, CorpusUnit, plain_text, read_plain, split_brands
 from generation.writer.types import (
     Brief,
     Channel,
@@ -86,7 +86,7 @@ def test_held_out_brands_are_refused() -> None:
 def test_the_file_reads_back_as_the_same_pieces(tmp_path: Path) -> None:
     pieces = [p for p in read_plain() if all(";" not in a for a in p.brief.brand.avoid)][:400]
     file = tmp_path / "lines.txt"
-    file.write_text(selftraining.plain_text(pieces))
+    file.write_text(plain_text(pieces))
     again = read_plain([file])
     assert [(p.brief, p.channel, p.reader.traits, p.units, p.products, p.steer) for p in again] == [
         (p.brief, p.channel, p.reader.traits, p.units, p.products, p.steer) for p in pieces
@@ -96,4 +96,4 @@ def test_the_file_reads_back_as_the_same_pieces(tmp_path: Path) -> None:
 def test_what_the_format_cannot_hold_is_refused() -> None:
     brief = small.brief(values=(Value("price", "one; two", ValueKind.OTHER),))
     with pytest.raises(ValueError, match="semicolon"):
-        selftraining.plain_text([CorpusPiece(brief, Channel.EMAIL, Reader("new", ()))])
+        plain_text([CorpusPiece(brief, Channel.EMAIL, Reader("new", ()))])
