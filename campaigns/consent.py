@@ -97,6 +97,16 @@ def record_many(*, items: Sequence[tuple[int, ConsentInput]], now: datetime | No
                 f"There is no purpose of this name. Those that people may agree to: {', '.join(sorted(known))}.",
                 field="consents",
             )
+    return _record(items, now=now)
+
+
+@transaction.atomic
+def take_back(*, items: Sequence[tuple[int, ConsentInput]], now: datetime) -> int:
+    """Store noes that follow from what others said: each is of this id alone, not of all that share its address."""
+    return _record(items, now=now)
+
+
+def _record(items: Sequence[tuple[int, ConsentInput]], *, now: datetime) -> int:
     said: dict[Key, ConsentInput] = {}
     for key, item in _each_purpose(items):
         said[key] = _later(said[key], item, now) if key in said else item

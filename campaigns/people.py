@@ -185,7 +185,8 @@ def upsert(
 
 @transaction.atomic
 def store(*, items: Sequence[ProfileInput], source: str, now: datetime | None = None) -> UpsertResult:
-    """Store items that `clean` returned without a refusal. A second answer for one address is left out (`twins`)."""
+    """Store items that `clean` returned without a refusal. A second answer for one address is left out, and a 'yes'
+    is not taken along to an address that said 'no' (`twins`)."""
     now = now or timezone.now()
     merged: dict[str, ProfileInput] = {}
     allowed, left_out = twins.without_second_answers(_as_known_now(items))
@@ -197,6 +198,7 @@ def store(*, items: Sequence[ProfileInput], source: str, now: datetime | None = 
     created = updated = 0
     # In order of the id, so that two imports of the same people wait for each other instead of deadlocking.
     ordered = [merged[external_id] for external_id in sorted(merged)]
+    taken_back = twins.noes_at_new_addresses(ordered, now=now)
     for start in range(0, len(ordered), BATCH):
         batch = ordered[start : start + BATCH]
         new, changed = _store_batch(batch, now=now)
@@ -208,6 +210,8 @@ def store(*, items: Sequence[ProfileInput], source: str, now: datetime | None = 
                 external_id__in=[item.external_id for item in batch if item.external_id not in new]
             ).values_list("external_id", "pk")
         )
+    if taken_back:  # first, so that a yes given anew in this very call counts
+        consent.take_back(items=taken_back, now=now)
     said = [
         (ids[item.external_id], replace(each, source=each.source or source))
         for item in ordered

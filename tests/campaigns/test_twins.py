@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from campaigns import consent, people
-from campaigns.models import Profile
+from campaigns.models import ConsentEntry, Profile
 from campaigns.people import ConsentInput, ProfileInput
 from tests.factories import PurposeFactory
 
@@ -87,3 +88,65 @@ def test_the_same_person_again_and_other_channels_are_left_alone() -> None:
 
     pushed: Any = consent.may_receive(Profile.objects.all(), channel="push")
     assert set(pushed.values_list("external_id", flat=True)) == {"a", "b"}
+
+
+ANEW = ConsentInput("email", "given", explicit=True)
+
+
+def moved(*said: ConsentInput) -> ProfileInput:
+    """b, who agreed at another address, now has ada's."""
+    return ada("b", *said, email="ADA@postbox.example")
+
+
+@pytest.mark.parametrize("said", [(), (YES,)])
+def test_a_yes_does_not_follow_its_person_to_an_address_that_said_no(said: tuple[ConsentInput, ...]) -> None:
+    upsert(ada("a", NO), ada("b", YES, email="b@postbox.example"))
+    assert mailable() == {"b"}
+
+    upsert(moved(*said))
+    assert mailable() == set()
+    entry = ConsentEntry.objects.get(profile__external_id="b", status="withdrawn")
+    assert entry.counted and "another id" in entry.source
+
+
+def test_nor_when_that_no_comes_in_the_same_call_or_is_older_than_the_yes() -> None:
+    before = replace(NO, at=timezone.now() - timedelta(days=300))
+    upsert(ada("a"), ada("b", YES, email="b@postbox.example"))
+    upsert(moved(), ada("a", before, email=None))
+
+    assert mailable() == set()
+
+
+@pytest.mark.parametrize("in_one_call", [True, False])
+def test_a_yes_given_anew_for_the_new_address_counts(in_one_call: bool) -> None:
+    now = timezone.now()
+    no, yes = replace(NO, at=now - timedelta(days=300)), replace(YES, at=now - timedelta(days=200))
+    anew = replace(ANEW, at=now - timedelta(days=1))
+    upsert(ada("a", no), ada("b", yes, email="b@postbox.example"), ada("c", ANEW))
+    upsert(*([moved(anew)] if in_one_call else [moved(), moved(anew)]))
+
+    assert mailable() == {"b", "c"}  # c agreed for themselves: what is taken back from b is b's alone
+
+
+def test_an_unchanged_address_and_another_purpose_take_nothing_back() -> None:
+    PurposeFactory(slug="news")
+    upsert(
+        ada("a", NO),
+        ada("b", ANEW),
+        ada("c", ConsentInput("email", "withdrawn", purpose="news"), email="c@x.example"),
+    )
+    upsert(ada("b"), ada("d", YES, email="d@postbox.example"))
+    upsert(ada("d", email="c@x.example"))
+
+    assert mailable() == {"b"} | {"d"}
+
+
+def test_a_telephone_number_is_an_address_too() -> None:
+    no, yes = ConsentInput("sms", "withdrawn"), ConsentInput("sms", "given")
+    upsert(
+        ProfileInput("a", phone="+442079460000", consents=[no]),
+        ProfileInput("b", phone="+442079460001", consents=[yes]),
+    )
+    upsert(ProfileInput("b", phone="+442079460000"))
+
+    assert not consent.may_receive(Profile.objects.all(), channel="sms").exists()
