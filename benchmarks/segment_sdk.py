@@ -45,6 +45,7 @@ class Server:
         place = f"{database['HOST']}:{database['PORT']}/{database['NAME']}"
         self._environment = os.environ | {
             "DATABASE_URL": f"postgresql://{database['USER']}{password}@{place}",
+            "API_REQUESTS_PER_MINUTE": "0",
         }
         self._workers = workers
         self._process: subprocess.Popen[bytes] | None = None

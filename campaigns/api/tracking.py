@@ -8,7 +8,7 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from campaigns import people
 from campaigns.models import TrackedKind
 from campaigns.tracking import messages, storing
-from personalize.core import api_keys
+from personalize.core import api_keys, ratelimits
 from personalize.core.models import ApiKey, Scope
 
 log = structlog.get_logger(__name__)
@@ -39,11 +39,12 @@ CALLS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal(Exception):
-    """An answer that is not 200. SDKs give up on 4xx and try again on 5xx."""
+    """An answer that is not 200. SDKs give up on 4xx and try again on 429 and 5xx."""
 
     status: int
     code: str
     message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @csrf_exempt
@@ -71,7 +72,7 @@ def call(request: HttpRequest, name: str) -> JsonResponse:
 
 def _refusal(error: Refusal) -> JsonResponse:
     body = {"success": False, "code": error.code, "message": error.message}
-    answer = JsonResponse(body, status=error.status)
+    answer = JsonResponse(body, status=error.status, headers=error.headers)
     if error.status == 401:
         answer["WWW-Authenticate"] = 'Basic realm="tracking", charset="UTF-8"'
     if error.status == 405:
@@ -87,12 +88,12 @@ def _take_in(request: HttpRequest, name: str, received_at: datetime) -> dict[str
         raise Refusal(405, "method_not_allowed", "Tracking calls are sent by POST.")
     kind = CALLS[name]
     plain = _key_in_header(request)
-    key = _verified(plain) if plain else None
+    key = _admitted(plain) if plain else None
     limit = MOST_OF_A_BATCH if kind in _BATCHES else messages.MOST_BYTES
     data = _json(_unpacked(_body(request, limit), request.headers.get("Content-Encoding", ""), limit))
     if key is None:
         # SDKs for apps and browsers send it in the body alone.
-        key = _verified(data["writeKey"] if isinstance(data.get("writeKey"), str) else "")
+        key = _admitted(data["writeKey"] if isinstance(data.get("writeKey"), str) else "")
     if kind in _BATCHES:
         calls = data.get("batch")
         if not isinstance(calls, list):
@@ -148,7 +149,8 @@ def _key_in_header(request: HttpRequest) -> str:
     return text.partition(":")[0].strip() or "-"
 
 
-def _verified(plain: str) -> ApiKey:
+def _admitted(plain: str) -> ApiKey:
+    """The key, once it is known, may track, and this request is counted against its limit."""
     try:
         key = api_keys.verify(plain=plain)
     except api_keys.KeyRefused:
@@ -161,6 +163,10 @@ def _verified(plain: str) -> ApiKey:
     if lacking:
         words = ", ".join(lacking)
         raise Refusal(403, "not_allowed", f"The person this write key acts as lacks the permission {words}.")
+    try:
+        ratelimits.charge(key=key, policies=ratelimits.policies_of(key, (ratelimits.REQUESTS,)))
+    except ratelimits.TooManyRequests as error:
+        raise Refusal(error.status, error.code, str(error), error.headers) from None
     return key
 
 

@@ -118,3 +118,29 @@ def test_a_write_key_opens_nothing_else_and_is_stored_hashed(capsys: pytest.Capt
     call_command("revoke_api_key", plain[:12])
     assert sender.raw("track", body_of("track")).status_code == 401
     assert plain[12:] not in json.dumps(list(api_keys.ApiKey.objects.values()), default=str)
+
+
+@pytest.mark.parametrize("in_body", [False, True])
+def test_a_key_over_its_limit_is_told_when_to_send_again_and_nothing_is_stored(
+    in_body: bool, settings: Any
+) -> None:
+    settings.API_REQUESTS_PER_MINUTE = 1
+    sender = Sender()
+    plain, body = sender.plain, dict(ONE)
+    if in_body:
+        sender.plain, body["writeKey"] = "", plain
+    assert sender.raw("track", json.dumps(body).encode()).status_code == 200
+
+    refused = sender.raw("track", json.dumps({**body, "messageId": "m2"}).encode())
+
+    assert (refused.status_code, refused.json()["success"], refused.json()["code"]) == (
+        429,
+        False,
+        "throttled",
+    )
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert TrackedMessage.objects.count() == 1
+    sender.key.requests_per_minute = 0  # a number of its own: none
+    sender.key.save()
+    assert sender.raw("track", json.dumps({**body, "messageId": "m2"}).encode()).status_code == 200
+    assert TrackedMessage.objects.count() == 2

@@ -10,6 +10,8 @@ import pytest
 from segment.analytics.client import Client as Sdk
 
 from campaigns.models import Event, Profile, TrackedMessage
+from personalize.core import ratelimits
+from personalize.core.models import ApiKey
 from tests.factories import AttributeDefinitionFactory
 from tests.tracking.sender import Sender, agreed, did, person, statuses
 
@@ -76,3 +78,14 @@ def test_a_message_sent_again_by_the_sdk_is_stored_once(sdk: Sdk) -> None:
         sdk.flush()
 
     assert len(did("u1")) == TrackedMessage.objects.count() == 30
+
+
+def test_what_is_over_the_limit_is_sent_again_by_the_sdk(sdk: Sdk, settings: Any) -> None:
+    settings.API_REQUESTS_PER_MINUTE = 60
+    key = ApiKey.objects.get()
+    for _ in range(60):
+        ratelimits.charge(key=key, policies=[ratelimits.Policy(ratelimits.REQUESTS, 60)])
+    sdk.track("u1", "Read", message_id="m1")
+    sdk.flush()
+
+    assert did("u1") == ["read"]
