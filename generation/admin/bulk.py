@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 
 from campaigns.models import Channel, ReviewPolicy, Run
 from generation import review
-from generation.admin import seen
+from generation.admin import seen, texts
 from generation.models import Piece, RejectReason, Status
 from personalize.core.admin_pages import log, need, person
 from personalize.core.errors import DomainError
@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 NAMED = 50  # of the pieces that stayed, for each reason
 SHOWN = 8  # openings shown on the page: enough to notice a wrong filter
 
-
 _COUNTED = ("total", "blocked", "warned", "spotless", "mine")
-
-
-def _revisions(pieces: QuerySet[Piece]) -> dict[int, int]:
-    return dict(pieces.order_by().values_list("pk", "revision"))
 
 
 def decide(
@@ -42,7 +37,7 @@ def decide(
     pieces = Piece.everything.filter(pk__in=queryset.order_by().values("pk"), status=Status.IN_REVIEW)
     if not given:
         return _ask(page, request, pieces, verdict)
-    revisions = seen.unpacked(given, person(request))
+    revisions = seen.unpacked(given, person(request), question=verdict)
     if revisions is None:
         messages.warning(request, "What you were shown cannot be made out any more. Look again, then decide.")
         return _ask(page, request, pieces, verdict)
@@ -54,6 +49,8 @@ def decide(
 
 
 def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict: str) -> HttpResponse | None:
+    # Before anything that is shown: a text edited while the page is made is one that was not shown.
+    revisions = dict(pieces.order_by().values_list("pk", "revision")[: seen.MOST + 1])
     rows: list[Any] = list(
         pieces.order_by()
         .values("channel", "run__campaign__review_policy")
@@ -72,7 +69,7 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
     if not counted["total"]:
         messages.warning(request, "None of the chosen pieces is in review: there is nothing to decide.")
         return None
-    if counted["total"] > seen.MOST:
+    if len(revisions) > seen.MOST:
         messages.error(
             request,
             f"These are {counted['total']:,} pieces; {seen.MOST:,} can be decided at once. "
@@ -85,8 +82,6 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
     sample = pieces.select_related("run__campaign", "profile").order_by(
         "-blocking", "-warnings", "score", "id"
     )
-    from generation.admin import texts
-
     shown = [
         {
             "pk": p.pk,
@@ -104,7 +99,7 @@ def _ask(page: QueuePage, request: HttpRequest, pieces: QuerySet[Piece], verdict
         channels=[(Channel(channel).label, count) for channel, count in by_channel.most_common()],
         sample=shown,
         more=max(0, counted["total"] - len(shown)),
-        seen=seen.packed(_revisions(pieces), person(request)),
+        seen=seen.packed(revisions, person(request), question=verdict),
         reasons=RejectReason.choices,
         action=request.POST.get("action", ""),
         across=request.POST.get("select_across", "0"),

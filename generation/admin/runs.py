@@ -288,15 +288,11 @@ class RunPage(ReadOnlyPage):
         run = self.load(request, pk)
         back = reverse("admin:campaigns_run_change", args=[pk])
         revisions = review.clean_revisions(run)
-        clean = len(revisions)
-        blocked = ""
-        if run.campaign.review_policy == ReviewPolicy.BY_SAMPLE:
-            blocked = "This campaign approves by sample: draw one on the run's page, read it and pass it."
-        elif run.campaign.review_policy != ReviewPolicy.CLEAN_TOGETHER:
-            blocked = "This campaign's policy says that a person reads every piece. Open the review queue."
-        elif not clean:
+        clean, question = len(revisions), f"approve the clean pieces of run {pk}"
+        blocked = str(review.together_obstacle(run.campaign) or "")
+        if not (blocked or clean):
             blocked = "No piece in review is without findings."
-        shown = seen.unpacked(request.POST.get("seen", ""), person(request))
+        shown = seen.unpacked(request.POST.get("seen", ""), person(request), question=question)
         if request.method == "POST" and not blocked and shown is None:
             messages.warning(request, "What you were shown cannot be made out any more. Look again.")
         elif request.method == "POST" and not blocked:
@@ -318,7 +314,7 @@ class RunPage(ReadOnlyPage):
             back=back,
             notes=["The checks know rules, not sense. Read a few before you do this."],
             blocked=blocked,
-            hidden=[("seen", seen.packed(revisions, person(request)))],
+            hidden=[("seen", seen.packed(revisions, person(request), question=question))],
             ask_note=True,
         )
         return confirm(self, request, asked)

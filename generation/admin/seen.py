@@ -18,8 +18,8 @@ MAX_AGE_SECONDS = 12 * 3600
 _SALT = "shown for a decision"
 
 
-def packed(revisions: Mapping[int, int], by: AbstractBaseUser) -> str:
-    """Piece id -> revision, for this person alone."""
+def packed(revisions: Mapping[int, int], by: AbstractBaseUser, *, question: str) -> str:
+    """Piece id -> revision, for this person and the question that the page asks, alone."""
     raw = bytearray()
     last = 0
     for pk in sorted(revisions):
@@ -28,13 +28,13 @@ def packed(revisions: Mapping[int, int], by: AbstractBaseUser) -> str:
     for pk in sorted(revisions):
         _write(raw, revisions[pk])
     text = base64.urlsafe_b64encode(zlib.compress(bytes(raw), 6)).decode()
-    return signing.TimestampSigner(salt=_SALT).sign(f"{by.pk}.{len(revisions)}.{text}")
+    return _signer(question).sign(f"{by.pk}.{len(revisions)}.{text}")
 
 
-def unpacked(given: str, by: AbstractBaseUser) -> dict[int, int] | None:
-    """What `packed` was given; None when it is another's, too old or no such field."""
+def unpacked(given: str, by: AbstractBaseUser, *, question: str) -> dict[int, int] | None:
+    """What `packed` was given; None when it is another's, of another question, too old or no such field."""
     try:
-        whole = signing.TimestampSigner(salt=_SALT).unsign(given, max_age=MAX_AGE_SECONDS)
+        whole = _signer(question).unsign(given, max_age=MAX_AGE_SECONDS)
     except signing.BadSignature:
         return None
     owner, count, text = whole.split(".", 2)
@@ -46,6 +46,10 @@ def unpacked(given: str, by: AbstractBaseUser) -> dict[int, int] | None:
         last += next(numbers)
         ids.append(last)
     return dict(zip(ids, numbers, strict=True))
+
+
+def _signer(question: str) -> signing.TimestampSigner:
+    return signing.TimestampSigner(salt=f"{_SALT}: {question}")
 
 
 def _write(raw: bytearray, number: int) -> None:

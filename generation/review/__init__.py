@@ -11,7 +11,7 @@ from generation.review.bulk import (
     approve_clean,
     clean_revisions,
     decide_many,
-    fingerprint,
+    together_obstacle,
 )
 from generation.review.editing import edit, reopen, retry, withdraw, write_again
 from generation.review.rules import (
@@ -39,10 +39,10 @@ __all__ = [
     "clean_revisions",
     "decide_many",
     "edit",
-    "fingerprint",
     "reject",
     "reopen",
     "retry",
+    "together_obstacle",
     "withdraw",
     "write_again",
 ]

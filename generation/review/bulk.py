@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,7 +13,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from campaigns import brand_access
-from campaigns.models import ReviewPolicy, Run
+from campaigns.models import Campaign, ReviewPolicy, Run
 from generation import planting, transitions
 from generation.models import How, Outcome, Piece, Status
 from generation.review import rules, single
@@ -107,10 +106,17 @@ def clean_revisions(run: Run) -> dict[int, int]:
     return dict(Piece.objects.filter(run=run, status=Status.IN_REVIEW).clean().values_list("pk", "revision"))
 
 
-def fingerprint(revisions: Mapping[int, int]) -> str:
-    """A set of pieces and their revisions as one string, for a page that asks before it acts."""
-    text = ",".join(f"{pk}:{revision}" for pk, revision in sorted(revisions.items()))
-    return hashlib.sha256(text.encode()).hexdigest() if text else ""
+def together_obstacle(campaign: Campaign) -> PolicyForbids | None:
+    """What keeps anybody from approving this campaign's clean pieces together, or None."""
+    if campaign.review_policy == ReviewPolicy.BY_SAMPLE:
+        return PolicyForbids(
+            "This campaign approves by sample: draw one on the run's page, read it and pass it."
+        )
+    if campaign.review_policy != ReviewPolicy.CLEAN_TOGETHER:
+        return PolicyForbids(
+            "This campaign wants every piece read. Change its review policy to decide clean pieces together."
+        )
+    return None
 
 
 def approve_clean(
@@ -124,14 +130,8 @@ def approve_clean(
     """
     rules.check_may(by, rules.REVIEW, "approve pieces")
     brand_access.check(by, run.campaign.brand_id)
-    if run.campaign.review_policy == ReviewPolicy.BY_SAMPLE:
-        raise PolicyForbids(
-            "This campaign approves by sample: draw one on the run's page, read it and pass it."
-        )
-    if run.campaign.review_policy != ReviewPolicy.CLEAN_TOGETHER:
-        raise PolicyForbids(
-            "This campaign wants every piece read. Change its review policy to decide clean pieces together."
-        )
+    if obstacle := together_obstacle(run.campaign):
+        raise obstacle
     return decide_many(
         verdict="approve",
         by=by,

@@ -178,8 +178,14 @@ def test_clean_pieces_are_approved_together_where_the_policy_says_so(
     assert "Look again" in told(client.post(url, {"seen": "made up"}))
     assert "1 approved" in told(client.post(url, dict(shown)))
     assert Piece.objects.get(pk=other.pk).status == Status.IN_REVIEW
+    elsewhere = factories.PieceFactory(run=factories.RunFactory(campaign=world.campaign))
+    theirs = (
+        client.get(f"/admin/campaigns/run/{elsewhere.run_id}/approve-clean/").context["confirmation"].hidden
+    )
+    assert "Look again" in told(client.post(url, dict(theirs)))
+    assert Piece.objects.get(pk=elsewhere.pk).status == Status.IN_REVIEW
     Campaign.objects.update(review_policy="read_all")
-    assert "a person reads every piece" in client.get(url).content.decode()
+    assert "wants every piece read" in client.get(url).content.decode()
 
 
 def test_progress_is_told_as_json(client_of: ClientOf, world: SimpleNamespace) -> None:

@@ -161,7 +161,10 @@ def test_what_was_shown_is_for_one_person_and_cannot_be_made_up(
 ) -> None:
     client = client_of("Reviewers")
     data = confirmation(client, LIST, "approve_all", [world.piece.pk])
-    for field in ("x", data["seen"][:-2], seen.packed({world.piece.pk: 1}, roles["superuser"])):
+    shown = {world.piece.pk: 1}
+    of_another = seen.packed(shown, roles["superuser"], question="approve")
+    for_rejection = seen.packed(shown, roles["Reviewers"], question="reject")
+    for field in ("x", data["seen"][:-2], of_another, for_rejection):
         response = client.post(LIST, {**data, "seen": field})
         assert "Look again" in told(response) and b"Approve 1 piece?" in response.content
     assert Piece.objects.get(pk=world.piece.pk).status == Status.IN_REVIEW
@@ -171,19 +174,36 @@ def test_what_was_shown_is_for_one_person_and_cannot_be_made_up(
 @given(st.dictionaries(st.integers(1, 2**40), st.integers(0, 2**31 - 1), max_size=50))
 def test_what_was_shown_comes_back_as_it_was(revisions: dict[int, int]) -> None:
     person = User(pk=7)
-    assert seen.unpacked(seen.packed(revisions, person), person) == revisions
+    assert seen.unpacked(seen.packed(revisions, person, question="a"), person, question="a") == revisions
+    assert seen.unpacked(seen.packed(revisions, person, question="a"), person, question="b") is None
 
 
 def test_many_fit_into_a_form() -> None:
     person = User(pk=7)
-    field = seen.packed({3 * n + n % 7: 1 + n % 2 for n in range(seen.MOST)}, person)
+    field = seen.packed({3 * n + n % 7: 1 + n % 2 for n in range(seen.MOST)}, person, question="approve")
     assert len(field) < 3_000_000  # DATA_UPLOAD_MAX_MEMORY_SIZE is 10 MB
 
 
-def test_a_fingerprint_knows_texts(world: SimpleNamespace) -> None:
-    before = review.fingerprint({world.piece.pk: 1, 2: 1})
-    assert review.fingerprint({2: 1, world.piece.pk: 1}) == before != ""
-    assert review.fingerprint({world.piece.pk: 2, 2: 1}) != before
+def test_a_text_that_comes_while_the_page_is_made_was_not_shown(
+    client_of: ClientOf, world: SimpleNamespace, roles: dict[str, User]
+) -> None:
+    """The openings on the page are read after the list that is signed, never before it."""
+    client = client_of("Reviewers")
+    edited: list[int] = []
+
+    def edit_before_the_sample(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not edited and "COUNT" in sql and '"review_policy"' in sql:
+            edited.append(world.piece.pk)
+            fields = {**world.piece.fields, "subject": "Something else"}
+            review.edit(piece_id=world.piece.pk, revision=1, fields=fields, by=roles["Writers"])
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(edit_before_the_sample):
+        data = confirmation(client, LIST, "approve_all", [world.piece.pk])
+
+    assert edited
+    assert "1 had changed" in told(client.post(LIST, data))
+    assert Piece.objects.get(pk=world.piece.pk).status == Status.IN_REVIEW
 
 
 def test_bulk_rejection_needs_a_reason(client_of: ClientOf, world: SimpleNamespace) -> None:
@@ -204,7 +224,8 @@ def test_only_reviewers_decide_in_bulk(
         "_selected_action": [world.piece.pk],
     }
     for role in ("Writers", "Senders", "Operators"):
-        client_of(role).post(LIST, {**data, "seen": seen.packed({world.piece.pk: 1}, roles[role])})
+        field = seen.packed({world.piece.pk: 1}, roles[role], question="approve")
+        client_of(role).post(LIST, {**data, "seen": field})
         assert Piece.objects.get(pk=world.piece.pk).status == Status.IN_REVIEW, role
 
 
