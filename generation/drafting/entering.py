@@ -135,7 +135,7 @@ def _take_events(campaign: Campaign, members: str, *, since: datetime, now: date
 def _write_to_waiting(campaign: Campaign, *, when: datetime, now: datetime) -> Run | None:
     waiting = Entry.objects.filter(campaign=campaign, profile=OuterRef("pk"), waits_since__isnull=False)
     people = Profile.objects.filter(Exists(waiting))
-    reached: dict[str, QuerySet[Profile]] = {}
+    reached: dict[Channel, QuerySet[Profile]] = {}
     doubles: set[int] = set()
     for channel in (c for c in PERSONAL_CHANNELS if c in campaign.channels):
         allowed = consent.may_receive(people, channel=channel)
@@ -148,7 +148,7 @@ def _write_to_waiting(campaign: Campaign, *, when: datetime, now: datetime) -> R
     run = _run_of_the_day(campaign, people, when=when, now=now)
     split, made = arms.split_of(campaign), 0
     for channel, readers in reached.items():
-        made += launching.insert_pieces(run, Channel(channel), arms.to_be_written(readers, split))
+        made += launching.insert_pieces(run, channel, arms.to_be_written(readers, split))
         arms.note_held_out(run, arms.held_out(readers, split))
     theirs = Piece.objects.filter(run=run, profile=OuterRef("profile"))
     held_out = HeldOut.objects.filter(run=run, profile=OuterRef("profile"))
