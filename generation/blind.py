@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import comb
 from typing import Any
@@ -21,16 +21,20 @@ VOTE = "generation.review_piece"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One brief and reader, and what each version wrote; `swapped` shows the second on the left, for this person."""
+    """What each version wrote for one brief and reader."""
 
     key: str
-    asked: Mapping[str, Any]
     first: Mapping[str, Any]
     second: Mapping[str, Any]
 
-    def swapped(self, by: AbstractBaseUser) -> bool:
-        """The same for one person however often they look, and half of the time over pairs and people."""
-        return hashlib.sha256(f"{self.key}:{by.pk}".encode()).digest()[0] % 2 == 1
+    def sides(self, by: AbstractBaseUser) -> tuple[Preference, Preference]:
+        """Which version stands left and which right: always the same for one person, and by chance over all."""
+        sides = (Preference.FIRST, Preference.SECOND)
+        swapped = hashlib.sha256(f"{self.key}:{by.pk}".encode()).digest()[0] % 2 == 1
+        return sides[::-1] if swapped else sides
+
+    def text(self, version: Preference) -> Mapping[str, Any]:
+        return self.first if version == Preference.FIRST else self.second
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +70,27 @@ def ordered(one: ModelVersion, other: ModelVersion) -> tuple[ModelVersion, Model
 def pairs(first: ModelVersion, second: ModelVersion) -> list[Pair]:
     """What both wrote in their evaluation for the same brand, channel and reader, in a fixed order."""
     theirs: dict[str, list[Mapping[str, Any]]] = {}
-    for piece in _pieces(second):
-        theirs.setdefault(_asked(piece), []).append(piece)
+    for piece in pieces(second.metrics):
+        theirs.setdefault(asked_of(piece), []).append(piece)
     found = []
-    for piece in _pieces(first):
-        asked = _asked(piece)
+    for piece in pieces(first.metrics):
+        asked = asked_of(piece)
         if not theirs.get(asked):
             continue
         other = theirs[asked].pop(0)
         if piece.get("fields") == other.get("fields"):
             continue  # the same text: nothing to prefer
         texts = json.dumps([asked, piece.get("fields"), other.get("fields")], sort_keys=True)
-        found.append(Pair(hashlib.sha256(texts.encode()).hexdigest(), piece, piece, other))
+        found.append(Pair(hashlib.sha256(texts.encode()).hexdigest(), piece, other))
     return sorted(found, key=lambda pair: pair.key)
 
 
-def open_for(by: AbstractBaseUser, first: ModelVersion, second: ModelVersion) -> list[Pair]:
-    """The pairs that this person has not judged yet."""
+def open_for(
+    by: AbstractBaseUser, first: ModelVersion, second: ModelVersion, of: Iterable[Pair]
+) -> list[Pair]:
+    """Those of the pairs of these versions that this person has not judged yet."""
     done = set(BlindVote.objects.filter(first=first, second=second, by=by.pk).values_list("pair", flat=True))
-    return [pair for pair in pairs(first, second) if pair.key not in done]
+    return [pair for pair in of if pair.key not in done]
 
 
 def vote(*, one: ModelVersion, other: ModelVersion, pair: str, side: str, by: AbstractBaseUser) -> BlindVote:
@@ -100,9 +106,7 @@ def vote(*, one: ModelVersion, other: ModelVersion, pair: str, side: str, by: Ab
         raise InvalidInput(
             "This pair is not there any more: one of the versions was evaluated anew.", field="pair"
         )
-    left, right = Preference.FIRST, Preference.SECOND
-    if shown.swapped(by):
-        left, right = right, left
+    left, right = shown.sides(by)
     sides = {"left": left, "right": right, "neither": Preference.NEITHER}
     if side not in sides:
         raise InvalidInput("Choose the left one, the right one, or neither.", field="side")
@@ -125,12 +129,14 @@ def tally(first: ModelVersion, second: ModelVersion) -> Tally:
     )
 
 
-def _pieces(version: ModelVersion) -> list[Mapping[str, Any]]:
-    found = version.metrics.get("pieces")
+def pieces(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What a version wrote in its evaluation; nothing where the record is of another form."""
+    found = metrics.get("pieces")
     return [p for p in found if isinstance(p, Mapping)] if isinstance(found, list) else []
 
 
-def _asked(piece: Mapping[str, Any]) -> str:
+def asked_of(piece: Mapping[str, Any]) -> str:
+    """The brand, channel and reader that a piece was written for, as one string to compare."""
     asked = [
         piece.get("brand"),
         piece.get("channel"),

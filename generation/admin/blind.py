@@ -31,20 +31,22 @@ def page(request: HttpRequest, pk: int, against: int, *, of: Page) -> HttpRespon
         number, side = request.POST.get("pair", ""), request.POST.get("side", "")
         attempt(request, lambda: blind.vote(one=first, other=second, pair=number, side=side, by=by), done="")
         return HttpResponseRedirect(here)
-    left_to_judge = blind.open_for(by, first, second)
+    every = blind.pairs(first, second)
+    left_to_judge = blind.open_for(by, first, second, every)
     context: dict[str, Any] = {"back": reverse("admin:generation_modelversion_change", args=[pk])}
     if left_to_judge:
         pair = left_to_judge[0]
-        sides = (pair.second, pair.first) if pair.swapped(by) else (pair.first, pair.second)
         context |= {
             "pair": pair,
-            "told": comparing.told(pair.asked),
+            "told": comparing.told(pair.first),
             "sides": [
-                (name, words, comparing.fields(side))
-                for (name, words), side in zip((("left", "Left"), ("right", "Right")), sides, strict=True)
+                (name, words, comparing.fields(pair.text(version)))
+                for (name, words), version in zip(
+                    (("left", "Left"), ("right", "Right")), pair.sides(by), strict=True
+                )
             ],
-            "number": len(blind.pairs(first, second)) - len(left_to_judge) + 1,
-            "total": len(blind.pairs(first, second)),
+            "number": len(every) - len(left_to_judge) + 1,
+            "total": len(every),
         }
     else:
         result = blind.tally(first, second)

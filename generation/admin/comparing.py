@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from campaigns.models import Channel
+from generation import blind
 from generation.admin import texts
 from generation.promotion_rule import MEASURES, Measure, difference, number, shown
 from generation.writer import channels
@@ -31,12 +32,12 @@ def pairs(mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[list[dict[
 
     Pieces that both wrote come first, in the order of this version's evaluation.
     """
-    written: dict[object, list[Mapping[str, Any]]] = {}
-    for piece in _pieces(other):
-        written.setdefault(_asked(piece), []).append(piece)
+    written: dict[str, list[Mapping[str, Any]]] = {}
+    for piece in blind.pieces(other):
+        written.setdefault(blind.asked_of(piece), []).append(piece)
     rows = []
-    for piece in _pieces(mine):
-        same = written.get(_asked(piece), [])
+    for piece in blind.pieces(mine):
+        same = written.get(blind.asked_of(piece), [])
         rows.append({**told(piece), "mine": fields(piece), "other": fields(same.pop(0)) if same else None})
     rows.sort(key=lambda row: row["other"] is None)  # stable: the order within each stays
     chosen = rows[:PAIRS]
@@ -62,16 +63,6 @@ def _row(measure: Measure, mine: float | None, other: float | None) -> dict[str,
 def _channels(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
     found = metrics.get("clean_rate_by_channel")
     return found if isinstance(found, Mapping) else {}
-
-
-def _pieces(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = metrics.get("pieces")
-    return [piece for piece in found if isinstance(piece, Mapping)] if isinstance(found, list) else []
-
-
-def _asked(piece: Mapping[str, Any]) -> object:
-    traits = piece.get("traits") or ()
-    return piece.get("brand"), piece.get("channel"), piece.get("lifecycle"), tuple(map(str, traits))
 
 
 def told(piece: Mapping[str, Any]) -> dict[str, Any]:
