@@ -1,4 +1,4 @@
-"""Which arm of an experiment a person is in: a stable hash of the campaign and the CRM's own id, in SQL and here.
+"""Which arm of an experiment a person is in: a stable hash of the campaign and the CRM's own id, in SQL.
 
 Ten thousand buckets. The hold-out takes them from the bottom, generic copy from the top; so with other percentages
 nobody changes sides but those in the buckets between, and anybody can check an arm from the id alone.
@@ -6,7 +6,6 @@ nobody changes sides but those in the buckets between, and anybody can check an 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from django.core.exceptions import EmptyResultSet
@@ -15,7 +14,8 @@ from django.db.models import F, Func, IntegerField, QuerySet, Value
 from django.db.models.functions import Concat
 
 from campaigns.models import Campaign, Profile, Run
-from generation.models import Arm, Experiment, HeldOut
+from generation import experiments
+from generation.models import Arm, HeldOut
 
 BUCKETS = 10_000
 
@@ -34,35 +34,24 @@ class Split:
 
 
 def split_of(campaign: Campaign) -> Split:
-    found = Experiment.objects.filter(campaign_id=campaign.pk).first()
-    if found is None:
-        return Split(campaign.pk)
-    each = BUCKETS // 100
+    found, each = experiments.of(campaign), BUCKETS // 100
     return Split(campaign.pk, found.holdout_percent * each, found.generic_percent * each)
 
 
-def bucket(campaign_id: int, external_id: str) -> int:
-    """The first 32 bits of the MD5 of `arm:{campaign}:{id}`, of ten thousand. As in SQL, to the bit."""
-    digest = hashlib.md5(f"arm:{campaign_id}:{external_id}".encode(), usedforsecurity=False).hexdigest()
-    return int(digest[:8], 16) % BUCKETS
-
-
-def arm_of(split: Split, external_id: str) -> Arm:
-    place = bucket(split.campaign_id, external_id)
-    if place < split.holdout:
-        return Arm.HOLDOUT
-    return Arm.GENERIC if place >= BUCKETS - split.generic else Arm.PERSONAL
+def bucket_sql(text: str) -> str:
+    """The bucket of an SQL expression of a text: the first 32 bits of its MD5, of ten thousand."""
+    return f"mod(('x' || left(md5({text}), 8))::bit(32)::bigint, {BUCKETS})"
 
 
 class Bucket(Func):
     """The bucket of a text, as a number of the database's."""
 
-    template = f"mod(('x' || left(md5(%(expressions)s), 8))::bit(32)::bigint, {BUCKETS})"
+    template = bucket_sql("%(expressions)s")
     output_field = IntegerField()
 
 
 def bucket_expression(campaign_id: int) -> Bucket:
-    """The bucket of each row of a query over profiles."""
+    """The bucket of each row of a query over profiles: that of `arm:{campaign}:{id}`."""
     return Bucket(Concat(Value(f"arm:{campaign_id}:"), F("external_id")))
 
 
@@ -83,7 +72,7 @@ def arm_sql(split: Split, external_id: str) -> tuple[str, tuple[object, ...]]:
     """The arm of one who is written to, as SQL over the SQL expression of their id, with its parameters."""
     if not split.generic:
         return "%s::varchar", (str(Arm.PERSONAL),)
-    hashed = f"mod(('x' || left(md5(%s || {external_id}), 8))::bit(32)::bigint, {BUCKETS})"
+    hashed = bucket_sql(f"%s || {external_id}")
     return (
         f"CASE WHEN {hashed} >= %s THEN %s::varchar ELSE %s::varchar END",
         (f"arm:{split.campaign_id}:", BUCKETS - split.generic, str(Arm.GENERIC), str(Arm.PERSONAL)),

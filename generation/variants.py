@@ -9,12 +9,13 @@ good. Draws come from a stored seed: the same counts give the same shares, on an
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from campaigns.models import Run
-from generation.arms import BUCKETS
+from generation import experiments
+from generation.arms import BUCKETS, bucket_sql
 from generation.models import Allocation, Experiment, Reward, Variant
 
 log = structlog.get_logger(__name__)
@@ -59,28 +60,31 @@ def _whole(parts: Mapping[int, float]) -> dict[int, int]:
     return found
 
 
+def next_shares(
+    experiment: Experiment, active: Sequence[Variant], *, seed: int
+) -> tuple[str, Counts, dict[int, int]]:
+    """By which rule, from which counts and in which shares a run would be shared out between these variants now."""
+    counts = {variant.pk: (variant.successes, variant.people) for variant in active}
+    if experiment.is_adaptive and len(active) > 1:
+        return THOMPSON, counts, shares(counts, seed=seed, floor_percent=experiment.floor_percent)
+    return EQUAL, counts, equal_shares(list(counts))
+
+
 def allocation_of(run: Run) -> Allocation | None:
     """How this run shares its people out, decided once and stored; None for a campaign without variants."""
     known = Allocation.objects.filter(run=run).first()
     if known is not None:
         return known
-    active = list(Variant.objects.filter(campaign_id=run.campaign_id, is_active=True).order_by("pk"))
+    active = experiments.variants_of(run.campaign)
     if not active:
         return None
-    experiment = Experiment.objects.filter(campaign_id=run.campaign_id).first() or Experiment()
-    counts = {variant.pk: (variant.successes, variant.people) for variant in active}
-    seed = run.pk
-    adaptive = experiment.is_adaptive and len(active) > 1
-    shared = (
-        shares(counts, seed=seed, floor_percent=experiment.floor_percent)
-        if adaptive
-        else equal_shares([variant.pk for variant in active])
-    )
+    experiment, seed = experiments.of(run.campaign), run.pk
+    rule, counts, shared = next_shares(experiment, active, seed=seed)
     made, _ = Allocation.objects.get_or_create(
         run=run,
         defaults={
             "seed": seed,
-            "rule": THOMPSON if adaptive else EQUAL,
+            "rule": rule,
             "reward": Reward(experiment.reward),
             "floor_percent": experiment.floor_percent,
             "counts": {str(key): list(value) for key, value in counts.items()},
@@ -104,8 +108,7 @@ def columns_sql(allocation: Allocation, external_id: str) -> dict[str, tuple[str
 
     By a stable hash, so that a person changes variants only where the shares moved.
     """
-    hashed = f"mod(('x' || left(md5(%s || {external_id}), 8))::bit(32)::bigint, {BUCKETS})"
-    placed = f"(SELECT {hashed} AS bucket) AS placed"
+    placed = f"(SELECT {bucket_sql(f'%s || {external_id}')} AS bucket) AS placed"
     salt = f"variant:{allocation.run.campaign_id}:"
     ordered = sorted((int(key), share) for key, share in allocation.shares.items())
     steers = dict(Variant.objects.filter(pk__in=[key for key, _ in ordered]).values_list("pk", "steer"))

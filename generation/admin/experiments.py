@@ -16,7 +16,7 @@ from campaigns.admin.forms import RowForm, WordsField, lines
 from campaigns.models import Campaign
 from generation import arms, experiments, variants
 from generation.admin.launching import forecast
-from generation.models import Experiment, Variant
+from generation.models import Experiment
 from generation.models.experiments import MOST_APART
 from personalize.core.admin_pages import Page, log, need, person
 from personalize.core.errors import DomainError
@@ -138,10 +138,6 @@ def _forecast(campaign: Campaign) -> Any:
 
 def _standing(campaign: Campaign, kept: Experiment) -> list[dict[str, Any]]:
     """Each variant's counts and what the next run would give it."""
-    active: list[Variant] = experiments.variants_of(campaign)
-    counts = {variant.pk: (variant.successes, variant.people) for variant in active}
-    if kept.is_adaptive and len(active) > 1:
-        shared = variants.shares(counts, seed=0, floor_percent=kept.floor_percent)
-    else:
-        shared = variants.equal_shares(list(counts)) if counts else {}
+    active = experiments.variants_of(campaign)
+    _, _, shared = variants.next_shares(kept, active, seed=0)
     return [{"variant": variant, "share": round(shared[variant.pk] / 100)} for variant in active]
