@@ -10,27 +10,13 @@ from rest_framework.response import Response
 
 from campaigns import brand_access, cleaning, consent
 from campaigns.api import bulk
-from campaigns.api.people import ConsentInput, personal_channel
+from campaigns.api.people import ConsentInput, ProfileRow, personal_channel
 from campaigns.cleaning import Problem
 from campaigns.models import Brand, Channel, Profile, Segment
 from personalize.core.api import ApiView, ListQuery, Output, list_response, person, read, read_query
 from personalize.core.errors import InvalidInput
 from personalize.core.models import Scope
 from personalize.core.operations import operation, page_of
-
-
-class ProfileRow(Output):
-    external_id = serializers.CharField()
-    email = serializers.CharField()
-    phone = serializers.CharField()
-    first_name = serializers.CharField()
-    last_name = serializers.CharField()
-    locale = serializers.CharField()
-    time_zone = serializers.CharField()
-    attributes = serializers.DictField()
-    lifecycle = serializers.CharField()
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
 
 
 class ProfileQuery(ListQuery):

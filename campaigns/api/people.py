@@ -107,7 +107,7 @@ class ConsentOutput(Output):
     recorded_at = serializers.DateTimeField()
 
 
-class ProfileOutput(Output):
+class ProfileRow(Output):
     external_id = serializers.CharField()
     email = serializers.CharField()
     phone = serializers.CharField()
@@ -117,6 +117,11 @@ class ProfileOutput(Output):
     time_zone = serializers.CharField()
     attributes = serializers.DictField()
     lifecycle = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class ProfileOutput(ProfileRow):
     traits = serializers.ListField(
         child=serializers.CharField(), help_text="All that the writer is told of the person"
     )
@@ -124,8 +129,6 @@ class ProfileOutput(Output):
     reachable = serializers.ListField(
         child=personal_channel(), help_text="Channels with consent, address and no suppression"
     )
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
 
 
 def to_input(external_id: str, fields: dict[str, Any], *, source: str) -> people.ProfileInput:
