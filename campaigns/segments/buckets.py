@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from django.db.models import F, Func, IntegerField, TextField, Value
 
 BUCKETS = 100  # a bucket is one percent of the people
 
 
-def bucket_of(split: str, external_id: str) -> int:
+def bucket_sql(split: str) -> Func:
     """Which of the hundred buckets of a split a person is in: by the CRM's id, so the same for ever and everywhere.
 
     The first 32 bits of md5("{split}:{external_id}") modulo 100: even, and independent from split to split.
     """
-    return (
-        int(hashlib.md5(f"{split}:{external_id}".encode(), usedforsecurity=False).hexdigest()[:8], 16)
-        % BUCKETS
-    )
-
-
-def bucket_sql(split: str) -> Func:
     return Func(
         Value(f"{split}:", output_field=TextField()),
         F("external_id"),
