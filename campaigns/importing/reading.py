@@ -6,13 +6,10 @@ are no text make one `BadRow` and reading goes on with the next line.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
 import json
-import re
-import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,13 +19,14 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from campaigns.importing import parquet
+from campaigns.importing.dialect import HEAD_ROWS, SEP, delimiter_of, encoding_of, unlike
+from campaigns.importing.nested import Dotted, Nested, path_in
 from personalize.core.errors import InvalidInput
 
 _SAMPLE = 64 * 1024  # bytes looked at to tell encoding and delimiter
 _MOST_LINES = 1_000  # of one row, before its quote counts as unclosed
 _LONGEST_FIELD = 128 * 1024  # characters
 _LONGEST_RECORD = 8 * 1024 * 1024  # characters of one JSON record
-_HEAD_ROWS = 12  # looked at to find the header below the title of a report
 # What people upload by mistake, by its first bytes, and what to do about it.
 _OTHER_FORMATS = (
     (b"PK\x03\x04", "is a workbook of Excel or a zip: save the sheet as 'CSV UTF-8', or unpack it"),
@@ -121,7 +119,7 @@ class Source:
         self._text = io.TextIOWrapper(unpacked, self.encoding, errors="surrogateescape", newline="")
         if not self.is_json:
             head = [line for line in sample.decode(self.encoding, "replace").splitlines() if line.strip()]
-            self._has_mark = bool(head) and _SEP.fullmatch(head[0].lstrip("\ufeff")) is not None
+            self._has_mark = bool(head) and SEP.fullmatch(head[0].lstrip("\ufeff")) is not None
             self.delimiter = delimiter_of(head)
             self._lines = _Lines(self._text)
             self.headers = self._read_headers()
@@ -171,12 +169,12 @@ class Source:
                     if (
                         self._has_mark
                         and not seen
-                        and _SEP.fullmatch(lines[-1].rstrip("\r\n").lstrip("\ufeff"))
+                        and SEP.fullmatch(lines[-1].rstrip("\r\n").lstrip("\ufeff"))
                     ):
                         self._has_mark = False
                         continue
                     seen.append((len(lines), cells))
-                if len(seen) == _HEAD_ROWS:
+                if len(seen) == HEAD_ROWS:
                     break
         if not seen:
             self.close()
@@ -251,9 +249,9 @@ class Source:
                 if not isinstance(record, dict) or (self.each and not isinstance(part, dict)):
                     yield BadRow(number, "is not a JSON object")
                 elif self.each:
-                    yield Row(number, _Nested(record, self.each, part))
+                    yield Row(number, Nested(record, self.each, part))
                 else:
-                    yield Row(number, _Dotted(record))
+                    yield Row(number, Dotted(record))
 
     def _json_records(self) -> Iterator[object]:
         """The records of an array, or of lines, without the whole file in memory."""
@@ -326,136 +324,6 @@ class _Lines:
             raise StopIteration
         self.taken.append(line)
         return line
-
-
-class _Dotted(Mapping[str, object]):
-    """A record whose nested values are found as `address.city`. What nobody asks for is never touched."""
-
-    def __init__(self, record: Mapping[str, object]) -> None:
-        self._record = record
-
-    def __getitem__(self, path: str) -> object:
-        return path_in(self._record, path)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths())
-
-    def __len__(self) -> int:
-        return len(self._paths())
-
-    def _paths(self) -> list[str]:
-        return paths(self._record)
-
-
-class _Nested(_Dotted):
-    """One item of a record's nested list: `products.id` is the item's, other paths the record's."""
-
-    def __init__(self, record: Mapping[str, object], each: str, item: object) -> None:
-        super().__init__(record)
-        self._prefix, self._item = f"{each}.", item
-
-    def __getitem__(self, path: str) -> object:
-        if path.startswith(self._prefix) and isinstance(self._item, Mapping):
-            return path_in(self._item, path[len(self._prefix) :])
-        return super().__getitem__(path)
-
-    def _paths(self) -> list[str]:
-        own = paths(self._item, self._prefix) if isinstance(self._item, Mapping) else []
-        return [*super()._paths(), *own]
-
-
-def path_in(record: Mapping[str, object], path: str) -> object:
-    """The value at a dotted path, None where there is none."""
-    if path in record:
-        return record[path]
-    value: object = record
-    for step in path.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(step)
-    return value
-
-
-def paths(record: Mapping[str, object], prefix: str = "") -> list[str]:
-    """The dotted paths of a record's single values."""
-    found: list[str] = []
-    for key, value in record.items():
-        if isinstance(value, Mapping):
-            found += paths(value, f"{prefix}{key}.")
-        elif not isinstance(value, list):
-            found.append(f"{prefix}{key}")
-    return found
-
-
-def unlike(headers: Sequence[str]) -> list[str]:
-    """Names for all columns: stripped, never empty, no two alike ('Name', 'Name (2)', 'column 5')."""
-    taken: set[str] = set()
-    named = []
-    for position, header in enumerate(headers, start=1):
-        # Marks of writing direction and other invisible signs would make two names of one.
-        seen = "".join(c for c in header if unicodedata.category(c) not in ("Cf", "Cc") or c.isspace())
-        bare = " ".join(unicodedata.normalize("NFC", seen).split()) or f"column {position}"
-        name, again = bare, 2
-        while name in taken:
-            name, again = f"{bare} ({again})", again + 1
-        taken.add(name)
-        named.append(name)
-    return named
-
-
-def encoding_of(sample: bytes) -> str:
-    """By byte order mark, else UTF-8 if it is that, else what Excel writes in the West (Windows-1252)."""
-    for mark, encoding in (
-        (codecs.BOM_UTF8, "utf-8-sig"),
-        (codecs.BOM_UTF16_LE, "utf-16"),
-        (codecs.BOM_UTF16_BE, "utf-16"),
-    ):
-        if sample.startswith(mark):
-            return encoding
-    # Without a mark: delimiters and line ends are ASCII, whose other byte is zero.
-    if sample[1::2].count(0) > len(sample) // 20:
-        return "utf-16-le"
-    if sample[::2].count(0) > len(sample) // 20:
-        return "utf-16-be"
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample, final=False)
-    except UnicodeDecodeError as error:
-        # One bad byte in much good UTF-8 is a bad byte, not another encoding.
-        good = sample.decode("utf-8", "ignore")
-        many = sum(1 for character in good if ord(character) > 127)
-        bad = sample.decode("utf-8", "replace").count("\ufffd")
-        return "utf-8" if error.start > 0 and many > 20 * bad else "cp1252"
-    return "utf-8"
-
-
-DELIMITERS = ",;\t|"
-_SEP = re.compile(r"\"?sep=(.)\"?[,;\t|]*", re.IGNORECASE)
-
-
-def delimiter_of(head: Sequence[str]) -> str:
-    """Said by a `sep=` line; else of comma, semicolon, tab and bar the one the header row holds most outside quotes,
-    where the rows below agree with it."""
-    head = [line.lstrip("\ufeff") for line in head[: _HEAD_ROWS + 1]]
-    if not head:
-        return ","
-    if said := _SEP.fullmatch(head[0]):
-        return said[1] if said[1] in DELIMITERS else ","
-    counts = {each: [_outside_quotes(line).count(each) for line in head] for each in DELIMITERS}
-    # As many on most of the rows as on the first beats many on the first: "Name;Email, private;Phone, private".
-    best = max(
-        DELIMITERS,
-        key=lambda each: (
-            max(counts[each]) > 0
-            and sum(count >= max(1, counts[each][0]) for count in counts[each]) * 2 > len(head),
-            counts[each][0],
-            sum(counts[each]),
-        ),
-    )
-    return best if any(counts[best]) else ","
-
-
-def _outside_quotes(line: str) -> str:
-    return "".join(part for index, part in enumerate(line.split('"')) if index % 2 == 0)
 
 
 def _width(cells: Sequence[str]) -> int:

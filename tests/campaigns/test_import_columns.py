@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from campaigns import importing
-from campaigns.importing import guessing, reading
+from campaigns.importing import dialect, guessing
 from campaigns.importing.reading import Row, Source
 from personalize.core.errors import InvalidInput
 
@@ -159,7 +159,7 @@ def test_one_bad_byte_is_no_other_encoding(tmp_path: Path) -> None:
 
 
 def test_semicolons_win_over_commas_in_their_names() -> None:
-    assert reading.delimiter_of(["Name, first;Mail, work;x", "Ada;a;1", "Bo;b;2"]) == ";"
+    assert dialect.delimiter_of(["Name, first;Mail, work;x", "Ada;a;1", "Bo;b;2"]) == ";"
 
 
 @pytest.mark.parametrize(

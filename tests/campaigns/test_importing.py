@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from campaigns import importing, people
-from campaigns.importing import Options, mapping, reading, running
+from campaigns.importing import Options, dialect, mapping, running
 from campaigns.importing.reading import BadRow, Row, Source
 from campaigns.models import (
     AttributeDefinition,
@@ -563,4 +563,4 @@ def test_json_paths_nobody_has_stop_the_import(tmp_path: Path) -> None:
 def test_the_chunk_reader_is_lazy() -> None:
     endless = iter(int, 1)
     assert next(running.chunked(endless, 3)) == [0, 0, 0]
-    assert reading.delimiter_of(['"a;b;c;d",x']) == ","
+    assert dialect.delimiter_of(['"a;b;c;d",x']) == ","
