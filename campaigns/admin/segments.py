@@ -15,7 +15,7 @@ from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods
 
-from campaigns import segments
+from campaigns import brand_access, segments
 from campaigns.admin.forms import RowForm
 from campaigns.admin.segment_form import Typed, read, show
 from campaigns.models import Segment
@@ -111,6 +111,11 @@ class SegmentPage(Page):
             }
             return JsonResponse({**parts, "focus": typed.focus})
         saved = self.get_queryset(request).filter(pk=segment.pk).first()
+        used_by = (
+            list(brand_access.visible(saved.campaigns.order_by("name"), request.user, "brand"))
+            if saved
+            else []
+        )
         context = self.frame(
             request,
             title=saved.name if saved else "New segment",
@@ -118,7 +123,8 @@ class SegmentPage(Page):
             segment=saved,
             form=form,
             saving=saving,
-            used_by=saved.campaigns.order_by("name") if saved else (),
+            used_by=used_by,
+            used_by_others=saved.used - len(used_by) if saved else 0,
             may_delete=saved is not None and self.has_delete_permission(request, saved),
             **shown,
         )

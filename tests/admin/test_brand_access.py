@@ -101,6 +101,17 @@ def test_lists_hold_nothing_of_it_for_a_stranger(
     assert "Kept Secret" in signed_in(roles["superuser"]).get(url).content.decode()
 
 
+def test_a_segment_names_no_campaign_of_it_but_says_that_it_is_used(
+    stranger: User, roles: dict[str, User], world: SimpleNamespace
+) -> None:
+    factories.CampaignFactory(name="For All", segment=world.segment)
+    url = f"/admin/campaigns/segment/{world.segment.pk}/change/"
+    hidden = signed_in(stranger).get(url).content.decode()
+    assert "Kept Secret" not in hidden and "For All" in hidden and "and 1 of brands that are kept" in hidden
+    shown = signed_in(roles["superuser"]).get(url).content.decode()
+    assert "Kept Secret" in shown and "kept to others" not in shown
+
+
 def test_numbers_count_nothing_of_it(stranger: User, roles: dict[str, User], world: SimpleNamespace) -> None:
     """Badge, chips and the page of today: what a person cannot open is not counted for them."""
     html = signed_in(stranger).get("/admin/generation/piece/").content.decode()
